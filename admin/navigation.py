@@ -1,0 +1,38 @@
+"""Which pages an account has, by its rights; the first of them is where it starts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from admin.language import N_
+from hub.registry.permissions import Actor, Right
+
+
+class PageLink(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the navigation."""
+
+    path: str
+    title: str
+    right: Right
+    current: bool = False
+
+
+PAGES = (
+    PageLink(path="/changes", title=N_("变动清单"), right=Right.READ_CHANGE_LIST),
+    PageLink(path="/submissions", title=N_("报送记录"), right=Right.READ_SUBMISSION),
+    PageLink(path="/submissions/new", title=N_("上传报送"), right=Right.SUBMIT),
+    PageLink(path="/board", title=N_("月度总览"), right=Right.READ_ALL_SUBMISSIONS),
+)
+
+
+def links_for(actor: Actor, path: str) -> list[PageLink]:
+    """The account's pages; the one that ``path`` belongs to is marked."""
+    mine = [page for page in PAGES if actor.may(page.right)]
+    fitting = [page.path for page in mine if path == page.path or path.startswith(page.path + "/")]
+    nearest = max(fitting, key=len, default="")
+    return [msgspec.structs.replace(page, current=page.path == nearest) for page in mine]
+
+
+def first_page(actor: Actor) -> str | None:
+    """Where this account's day begins."""
+    return next((page.path for page in PAGES if actor.may(page.right)), None)

@@ -1,0 +1,103 @@
+"""A page is a template filled in for one visit: its language, its session's token, its navigation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request, Response
+from litestar.enums import MediaType
+from litestar.response import Redirect
+
+from admin.assets import vendor_paths
+from admin.language import Language, titled, translator
+from admin.navigation import links_for
+from admin.visits import Visit, session_cookie
+from admin.words import LEVELS, STATES
+from hub.registry.masking import mask_identifier, mask_within
+
+TEMPLATES = Path(__file__).parent / "templates"
+_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+def show(request: Request[Any, Visit, Any], template: str, *, status: int = 200, **values: object) -> Response[str]:
+    """Fill in a template for this visit."""
+    visit, actor = request.auth, request.user
+    links = links_for(actor, request.url.path) if actor else []
+    common = {"visit": visit, "actor": actor, "links": links, "here": _here(request)}
+    text = environment(visit.language).get_template(template).render(**common, **values)
+    cookies = [session_cookie(visit.value)] if visit.is_new else []
+    return Response(text, media_type=MediaType.HTML, status_code=status, cookies=cookies)
+
+
+def go(request: Request[Any, Visit, Any], path: str) -> Response[Any]:
+    """On to another page, after something was done (303: the browser GETs it)."""
+    if request.headers.get("hx-request"):
+        return Response(None, status_code=204, headers={"HX-Redirect": path})
+    return Redirect(path, status_code=303)
+
+
+@cache
+def environment(language: Language) -> Environment:
+    """Jinja for one language: everything escaped, nothing undefined."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    translate = translator(language)
+    made.install_gettext_callables(translate, lambda one, many, count: translate(one), newstyle=True)  # type: ignore[attr-defined]
+    made.filters.update(_filters(language))
+    made.globals.update(assets=vendor_paths(), language=language)
+    return made
+
+
+def _filters(language: Language) -> dict[str, Any]:
+    translate = translator(language)
+    return {
+        "moment": _moment,
+        "month": lambda value: _month(value, language),
+        "count": lambda value: f"{value:,}",
+        "title": lambda one: titled(one.title, one.title_en, language),
+        "organisation": lambda one: titled(one.name, one.name_en, language),
+        "state": lambda value: translate(STATES[value]),
+        "level": lambda value: translate(LEVELS[value]),
+        "translate": translate,
+        "mask_identifier": mask_identifier,
+        "mask_within": mask_within,
+        "size": _size,
+        "query": _query,
+    }
+
+
+def _moment(value: datetime | None) -> str:
+    """An instant, on the district's clock."""
+    return value.astimezone(_ZONE).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+
+
+def _month(value: str | None, language: Language) -> str:
+    if not value:
+        return "—"
+    year, month = value.split("-")
+    return f"{year}-{month}" if language == "en" else f"{year}年{int(month)}月"
+
+
+def _size(value: int) -> str:
+    return f"{value / 1024:,.1f} KB" if value < 1024 * 1024 else f"{value / 1024 / 1024:,.1f} MB"
+
+
+def _query(values: Mapping[str, object]) -> str:
+    return urlencode({name: value for name, value in values.items() if value})
+
+
+def _here(request: Request[Any, Visit, Any]) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")

@@ -1,0 +1,44 @@
+"""The routes of the panel, put together: pages behind the session, static files in the open."""
+
+from __future__ import annotations
+
+from litestar import Router
+from litestar.datastructures import CacheControlHeader
+from litestar.middleware import DefineMiddleware
+from litestar.static_files import create_static_files_router
+
+from admin.assets import STATIC
+from admin.board import BoardController
+from admin.change_lists import ChangeListController
+from admin.sign_in import SignInController
+from admin.submissions import SubmissionController
+from admin.uploads import UploadController
+from admin.visits import VisitMiddleware
+from hub.registry.permissions import Right
+
+_SMALL_BODY = 64 * 1024
+_FORM_AROUND_FILE = 64 * 1024
+_A_DAY = 24 * 3600
+
+
+def panel_router(max_file_bytes: int) -> Router:
+    """Every page; only the upload may have a large body. None of them is part of the API's description."""
+    uploads = Router("/", route_handlers=[UploadController], request_max_body_size=max_file_bytes + _FORM_AROUND_FILE)
+    pages = [SignInController, SubmissionController, ChangeListController, BoardController]
+    return Router(
+        "/",
+        route_handlers=[uploads, *pages],
+        middleware=[DefineMiddleware(VisitMiddleware)],
+        request_max_body_size=_SMALL_BODY,
+        include_in_schema=False,
+    )
+
+
+def static_router() -> Router:
+    return create_static_files_router(
+        path="/static",
+        directories=[STATIC],
+        opt={"right": Right.PUBLIC},
+        cache_control=CacheControlHeader(max_age=_A_DAY, public=True),
+        include_in_schema=False,
+    )

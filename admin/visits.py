@@ -1,0 +1,129 @@
+"""Who is at the staff door: the cookie's session, its form token, and where a request may come from.
+
+An unsafe request is refused before its body is read unless the browser says it comes from our own pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from anyio import to_thread
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+from litestar.middleware.authentication import AbstractAuthenticationMiddleware, AuthenticationResult
+
+from admin.language import Language, chosen_language
+from hub.database import Database, utc_now
+from hub.errors import NotAllowed
+from hub.keyring import Keyring
+from hub.registry import accounts
+from hub.registry.permissions import Actor
+from hub.registry.sessions import Session, find_session
+
+SESSION_COOKIE = "__Host-sid"
+LANGUAGE_COOKIE = "__Host-lang"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class ForeignRequest(NotAllowed):
+    """请从本系统的页面上操作。 Please use this system's own pages."""
+
+    problem = "foreign-request"
+
+
+class StaleForm(NotAllowed):
+    """页面已过期，请刷新后重试。 This page is out of date: reload it and try again."""
+
+    problem = "stale-form"
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """One request's browser: signed in or not, and the token its forms must carry."""
+
+    value: str  # of the session cookie
+    is_new: bool  # the cookie must be set: none came, or one that is not ours
+    token: str
+    language: Language
+    session: Session | None = None
+
+    def check_token(self, token: str | None) -> None:
+        if not hmac.compare_digest((token or "").encode(), self.token.encode()):
+            raise StaleForm()
+
+
+class VisitMiddleware(AbstractAuthenticationMiddleware):
+    """Cookie to session to Actor; a value nobody issued is replaced, never taken over."""
+
+    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+        if connection.scope.get("method") not in _SAFE_METHODS:
+            refuse_foreign_origin(connection)
+        value = connection.cookies.get(SESSION_COOKIE, "")
+        language = chosen_language(connection.cookies.get(LANGUAGE_COOKIE))
+        state = connection.app.state
+        return await to_thread.run_sync(_look_up, state.database, state.keyring, value, language)
+
+
+def refuse_foreign_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Sec-Fetch-Site decides; without it Origin must be our own host; without either, refuse."""
+    site = connection.headers.get("sec-fetch-site")
+    if site is not None:
+        own = site == "same-origin"
+    else:
+        origin = connection.headers.get("origin", "")
+        own = bool(origin) and urlsplit(origin).netloc == connection.headers.get("host")
+    if not own:
+        raise ForeignRequest()
+
+
+def session_cookie(value: str) -> Cookie:
+    return Cookie(key=SESSION_COOKIE, value=value, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def language_cookie(language: Language) -> Cookie:
+    year = 365 * 24 * 3600
+    return Cookie(
+        key=LANGUAGE_COOKIE, value=language, path="/", secure=True, httponly=True, samesite="strict", max_age=year
+    )
+
+
+def anonymous_visit(keyring: Keyring, value: str, language: Language) -> Visit:
+    """Not signed in: the cookie holds a value we signed, so that the sign-in form's token can be bound to it."""
+    is_new = not _is_ours(keyring, value)
+    kept = _issue(keyring) if is_new else value
+    return Visit(value=kept, is_new=is_new, token=_mac(keyring, "form", kept), language=language)
+
+
+def _look_up(database: Database, keyring: Keyring, value: str, language: Language) -> AuthenticationResult:
+    session, actor = _find_signed_in(database, value) if value else (None, None)
+    if session is None:
+        return AuthenticationResult(user=None, auth=anonymous_visit(keyring, value, language))
+    visit = Visit(value=value, is_new=False, token=session.token, language=language, session=session)
+    return AuthenticationResult(user=actor, auth=visit)
+
+
+def _find_signed_in(database: Database, value: str) -> tuple[Session | None, Actor | None]:
+    with database.begin() as connection:
+        session = find_session(connection, value, utc_now())
+        if session is None:
+            return None, None
+        actor = accounts.actor_of(connection, session.account_id, "panel")
+    return (session, actor) if actor else (None, None)
+
+
+def _issue(keyring: Keyring) -> str:
+    value = secrets.token_urlsafe(24)
+    return f"{value}.{_mac(keyring, 'visit', value)}"
+
+
+def _is_ours(keyring: Keyring, value: str) -> bool:
+    issued, _, mac = value.partition(".")
+    return bool(mac) and hmac.compare_digest(mac.encode(), _mac(keyring, "visit", issued).encode())
+
+
+def _mac(keyring: Keyring, purpose: str, value: str) -> str:
+    return hmac.new(keyring.digest_key, f"panel:{purpose}:{value}".encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,30 @@
+"""The pages' words for states, levels, changes and doors: one word per idea, Chinese here and English in the catalogue."""
+
+from __future__ import annotations
+
+from admin.language import N_
+
+STATES = {
+    "received": N_("已收到"),
+    "checked": N_("已检查"),
+    "merged": N_("已入库"),
+    "refused": N_("整份退回"),
+    "failed": N_("处理失败"),
+}
+LEVELS = {"error": N_("退回"), "hold": N_("待核"), "warning": N_("警告"), "note": N_("提示")}
+COUNTS = {
+    "received": N_("收到"),
+    "accepted": N_("通过"),
+    "unchanged": N_("无变化"),
+    "held": N_("待核"),
+    "refused": N_("退回"),
+}
+CHANGES = {"enter": N_("新增"), "update": N_("更正"), "leave": N_("移出"), "void": N_("作废")}
+DOORS = {
+    "upload": N_("网页上传"),
+    "folder": N_("目录投放"),
+    "sftp": N_("SFTP 投放"),
+    "api": N_("接口"),
+    "command": N_("命令行"),
+    "system": N_("系统"),
+}

@@ -1,0 +1,31 @@
+"""The ``hub`` command."""
+
+from __future__ import annotations
+
+import typer
+
+from hub.commands.keeping import keeping
+from hub.commands.reading import audit, feed, reading
+from hub.commands.running import running
+from hub.commands.sending import sending
+
+app = typer.Typer(
+    help="区级数据交换枢纽。 The district exchange hub.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    rich_markup_mode=None,
+)
+for verbs in (running, sending, reading, keeping):
+    app.add_typer(verbs)
+app.add_typer(feed, name="feed")
+app.add_typer(audit, name="audit")
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The routes of the API, put together."""
+
+from __future__ import annotations
+
+from litestar import Controller, Router
+from litestar.middleware import DefineMiddleware
+
+from hub.api.authentication import ApiKeyMiddleware
+from hub.api.health import HealthController
+from hub.api.registry import RegistryController
+from hub.api.submissions import SubmissionController
+from hub.api.subscriptions import SubscriptionController
+
+SMALL_BODY = 64 * 1024
+
+
+def api_routers(max_file_bytes: int) -> list[Router]:
+    """/v1 behind API keys; only sending may have a large body. Health beside it, open."""
+    rooms = [
+        _room(SubmissionController, "submissions", max_file_bytes),
+        _room(SubscriptionController, "subscriptions"),
+        _room(RegistryController, "registry"),
+    ]
+    behind_keys = Router("/v1", route_handlers=rooms, middleware=[DefineMiddleware(ApiKeyMiddleware)])
+    return [behind_keys, _room(HealthController, "health")]
+
+
+def _room(controller: type[Controller], tag: str, largest_body: int = SMALL_BODY) -> Router:
+    return Router("/", route_handlers=[controller], tags=[tag], request_max_body_size=largest_body)

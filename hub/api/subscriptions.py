@@ -1,0 +1,164 @@
+"""Pull the slices one is entitled to: pages of changes by cursor, whole snapshots, acknowledgements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.background_tasks import BackgroundTask
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response import File
+
+from hub.database import Database
+from hub.exchange import deliver, slices
+from hub.keyring import Keyring
+from hub.registry.permissions import Actor, Right
+from hub.registry.scope import Scope
+from hub.registry.subscriptions import Subscription, list_subscriptions
+from hub.settings import Settings
+from hub.tables import subscription
+from mappings.catalogue import Catalogue
+
+NDJSON = "application/x-ndjson"
+Limit = Annotated[int, QueryParameter(ge=1, le=slices.LARGEST_PAGE, description="至多多少条 / at most how many")]
+
+
+class PostedAck(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to which delivery number everything has arrived, and the digest of the page that ends there."""
+
+    to_delivery_no: int
+    digest: str
+
+
+def feed_context(
+    catalogue: NamedDependency[Catalogue], keyring: NamedDependency[Keyring], settings: NamedDependency[Settings]
+) -> slices.FeedContext:
+    """Dependency: what every reader of the feed needs."""
+    return slices.FeedContext(catalogue, keyring, settings.page_window)
+
+
+_CONTEXT = {"context": Provide(feed_context, sync_to_thread=False)}
+
+
+class SubscriptionController(Controller):
+    """/v1/subscriptions."""
+
+    path = "/subscriptions"
+
+    @get(opt={"right": Right.PULL_SLICE}, sync_to_thread=True)
+    def list_own(self, database: NamedDependency[Database], actor: NamedDependency[Actor]) -> dict[str, Any]:
+        with database.begin() as connection:
+            own = list_subscriptions(connection, Scope(actor=actor).own_subscriptions(subscription))
+        return {"data": [_describe(one) for one in own], "next": None, "meta": {"count": len(own)}}
+
+    @get(
+        "/{code:str}/changes",
+        opt={"right": Right.PULL_SLICE},
+        dependencies=_CONTEXT,
+        sync_to_thread=True,
+        summary="变动 / Changes behind a cursor",
+    )
+    def changes(
+        self,
+        database: NamedDependency[Database],
+        actor: NamedDependency[Actor],
+        context: NamedDependency[slices.FeedContext],
+        code: FromPath[str],
+        cursor: FromQuery[str | None] = None,
+        limit: Limit = 1000,
+    ) -> Response[bytes]:
+        with database.begin() as connection:
+            page = slices.read_page(connection, actor, context, code, cursor, limit)
+        following = f"/v1/subscriptions/{code}/changes?{urlencode({'cursor': page.next, 'limit': limit})}"
+        return Response(_write_page(page), media_type="application/json", headers={"Link": f'<{following}>; rel="next"'})
+
+    @get(
+        "/{code:str}/snapshot",
+        opt={"right": Right.PULL_SLICE},
+        dependencies=_CONTEXT,
+        sync_to_thread=True,
+        summary="全量 / The whole slice, as NDJSON",
+    )
+    def snapshot(
+        self,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        actor: NamedDependency[Actor],
+        context: NamedDependency[slices.FeedContext],
+        code: FromPath[str],
+    ) -> File:
+        path = _write_snapshot(database, settings, actor, context, code)
+        return File(path, filename=f"{code}.ndjson", media_type=NDJSON, background=BackgroundTask(Path(path).unlink))
+
+    @post(
+        "/{code:str}/acks",
+        opt={"right": Right.PULL_SLICE},
+        dependencies=_CONTEXT,
+        status_code=200,
+        sync_to_thread=True,
+        summary="签收 / Acknowledge",
+    )
+    def acknowledge(
+        self,
+        database: NamedDependency[Database],
+        actor: NamedDependency[Actor],
+        context: NamedDependency[slices.FeedContext],
+        code: FromPath[str],
+        data: JSONBody[PostedAck],
+    ) -> deliver.Acknowledged:
+        with database.begin() as connection:
+            own = slices.open_subscription(connection, actor, context, code)
+            epoch = slices.current_epoch(connection, own)
+            return deliver.acknowledge(connection, actor, own, epoch, data.to_delivery_no, data.digest)
+
+
+def _write_page(page: slices.Page) -> bytes:
+    """The envelope around changes that PostgreSQL has already written as JSON."""
+    meta = {name: getattr(page, name) for name in ("epoch", "from_seq", "to_seq", "first_delivery_no", "count", "digest", "more")}
+    start, end = msgspec.json.encode(page.next), msgspec.json.encode(meta)
+    return b'{"data":[' + page.changes.encode() + b'],"next":' + start + b',"meta":' + end + b"}"
+
+
+def _write_snapshot(
+    database: Database, settings: Settings, actor: Actor, context: slices.FeedContext, code: str
+) -> str:
+    """On disk first: a slow reader must not hold a snapshot of the database open, and a failure is still a problem."""
+    folder = settings.files / "tmp"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    repeatable = database.engine.connect().execution_options(isolation_level="REPEATABLE READ")
+    with repeatable as connection, connection.begin():
+        return _write_lines(str(folder), slices.snapshot(connection, actor, context, code))
+
+
+def _write_lines(folder: str, lines: Iterable[str]) -> str:
+    with NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix="snapshot-", delete=False) as file:
+        try:
+            file.writelines(lines)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    return file.name
+
+
+def _describe(one: Subscription) -> dict[str, Any]:
+    base = f"/v1/subscriptions/{one.code}"
+    return {
+        "id": one.code,
+        "title": one.title,
+        "state": one.state,
+        "version": one.version,
+        "purpose": one.purpose,
+        "legal_basis": one.legal_basis,
+        "catalogue_no": one.catalogue_no,
+        "expires_on": one.expires_on,
+        "record_types": {each.record_type: each.fields for each in one.definition.record_types},
+        "areas": one.definition.areas,
+        "changes_url": f"{base}/changes",
+        "snapshot_url": f"{base}/snapshot",
+    }

@@ -1,0 +1,90 @@
+"""The hub as one web application: the API and the panel behind one gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar, Request, Response, Router
+from litestar.datastructures import MutableScopeHeaders, State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import Message, Scope
+
+from admin.errors import answer_page
+from admin.routes import panel_router, static_router
+from hub.api.routes import api_routers
+from hub.database import Database
+from hub.errors import HubError
+from hub.gate import require_right
+from hub.keyring import Keyring
+from hub.problems import answer_problem
+from hub.registry.permissions import Actor, Right
+from hub.settings import Settings
+from mappings.catalogue import Catalogue
+
+_FOR_PROGRAMS = ("/v1/", "/healthz", "/metrics", "/schema/")
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(settings: Settings, database: Database, catalogue: Catalogue, keyring: Keyring) -> Litestar:
+    """Everything the hub answers over HTTP. The caller owns ``database`` and closes it."""
+    parts = {"settings": settings, "database": database, "catalogue": catalogue, "keyring": keyring}
+    return Litestar(
+        route_handlers=[*api_routers(settings.max_file_bytes), panel_router(settings.max_file_bytes), static_router()],
+        dependencies={**{name: _provide(part) for name, part in parts.items()}, "actor": Provide(_actor, sync_to_thread=False)},
+        guards=[require_right],
+        exception_handlers={Exception: _answer_error, HTTPException: _answer_error, HubError: _answer_error},
+        before_send=[_add_headers],
+        state=State(parts),
+        openapi_config=_openapi(),
+        request_max_body_size=64 * 1024,
+    )
+
+
+def _provide(part: object) -> Provide:
+    return Provide(lambda: part, sync_to_thread=False)
+
+
+def _actor(request: Request[Actor, Any, Any]) -> Actor:
+    return request.user
+
+
+def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A problem document for programs, a page for people."""
+    wants_page = "text/html" in request.headers.get("accept", "")
+    if wants_page and not request.url.path.startswith(_FOR_PROGRAMS):
+        return answer_page(request, error)
+    return answer_problem(request, error)
+
+
+async def _add_headers(message: Message, scope: Scope) -> None:
+    if message["type"] != "http.response.start":
+        return
+    headers = MutableScopeHeaders.from_message(message)
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="区级数据交换枢纽 District exchange hub",
+        version="1.0.0",
+        path="/schema",
+        render_plugins=[JsonRenderPlugin()],
+        openapi_router=Router(path="/schema", route_handlers=[], opt={"right": Right.PUBLIC}),
+    )

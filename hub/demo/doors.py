@@ -1,0 +1,161 @@
+"""The demo's files go in through the real doors: the command, the drop folder, the HTTP interface with a key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+import uvicorn
+
+from drops.scan import Drops
+from hub import jobs
+from hub.app import create_app
+from hub.database import Database
+from hub.demo.founding import KINDS
+from hub.demo.plan import Parcel
+from hub.errors import HubError
+from hub.keyring import Keyring
+from hub.registry.permissions import ROLES, Actor
+from hub.settings import Settings
+from mappings.catalogue import Catalogue
+
+DOORS = {"labour": "api", "civil_affairs": "folder"}  # everybody else: the command
+_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Sent:
+    """A parcel that went in: through which door, and under which receipt number."""
+
+    parcel: Parcel
+    door: str
+    receipt: str = ""
+
+
+class DoorShut(HubError):
+    """演示文件未能送入。 A file of the demo did not get in."""
+
+    problem = "demo-door-shut"
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Everything needed to send through any door."""
+
+    database: Database
+    settings: Settings
+    catalogue: Catalogue
+    client: httpx.Client
+    keys: dict[str, str]
+
+    def send(self, parcel: Parcel) -> Sent:
+        door = DOORS.get(parcel.sender, "command")
+        sent = Sent(parcel, door)
+        if door == "api":
+            sent.receipt = self._post(parcel)
+        elif door == "folder":
+            self._drop(parcel)
+        else:
+            sent.receipt = self._submit(parcel)
+        return sent
+
+    def _submit(self, parcel: Parcel) -> str:
+        with parcel.path.open("rb") as stream:
+            accepted = jobs.accept(
+                self.database, self.settings, _actor(parcel.sender), stream=stream, file_name=parcel.path.name,
+                record_type=parcel.record_type, organisation=parcel.sender, period=parcel.period, door="command",
+                catalogue=self.catalogue,
+            )  # fmt: skip
+        return accepted.receipt_number
+
+    def _post(self, parcel: Parcel) -> str:
+        body = parcel.path.read_bytes()
+        answer = self.client.post(
+            "/v1/submissions",
+            params={"type": parcel.record_type, "period": parcel.period, "file_name": parcel.path.name},
+            headers={
+                "Authorization": f"Bearer {self.keys[parcel.sender]}",
+                "Idempotency-Key": f"{parcel.path.name} {hashlib.sha256(body).hexdigest()[:16]}",
+                "Content-Type": "application/octet-stream",
+            },
+            content=body,
+        )
+        if answer.status_code not in (200, 202):
+            raise DoorShut(f"{parcel.path.name}: HTTP {answer.status_code} {answer.text[:300]}")
+        return str(answer.json()["receipt"])
+
+    def _drop(self, parcel: Parcel) -> None:
+        """Copy, then the sidecar that says the file is whole."""
+        folder = self.settings.drops / parcel.sender / "in" / parcel.record_type / parcel.period
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / parcel.path.name
+        shutil.copyfile(parcel.path, target)
+        digest = hashlib.sha256(parcel.path.read_bytes()).hexdigest()
+        target.with_name(f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n", "utf-8")
+        now = time.time_ns()
+        os.utime(target, ns=(now, now))
+
+    def collect(self, folder: Drops, sent: list[Sent]) -> None:
+        """Read the receipts the folder door wrote beside the inboxes."""
+        folder.look()
+        for one in sent:
+            if one.door == "folder" and not one.receipt:
+                one.receipt = _receipt_beside(self.settings.drops / one.parcel.sender, one.parcel.path.name)
+
+
+def _receipt_beside(folder: Path, name: str) -> str:
+    written = folder / "receipts" / f"{name}.receipt.json"
+    if not written.exists():
+        raise DoorShut(f"{name}: 没有回执 no receipt in {folder / 'receipts'}")
+    return str(json.loads(written.read_text("utf-8"))["receipt"])
+
+
+def _actor(sender: str) -> Actor:
+    kind = KINDS.get(sender, "town")
+    role = {"town": "town_officer", "care": "care_worker"}.get(kind, "department_clerk")
+    return Actor(name="command:demo", organisation=sender, kind=kind, door="command", rights=ROLES[role])
+
+
+@contextmanager
+def serving(settings: Settings, catalogue: Catalogue) -> Iterator[httpx.Client]:
+    """The real web application on a free port of 127.0.0.1, for as long as the files go in."""
+    database = Database(settings.database_url or "", settings.district)
+    app = create_app(settings, database, catalogue, Keyring.load(settings.home))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        try:
+            _await_start(server)
+            with httpx.Client(base_url=address, timeout=_PATIENCE_SECONDS) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(_PATIENCE_SECONDS)
+            database.close()
+
+
+def _await_start(server: uvicorn.Server) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not server.started:
+        if time.monotonic() > deadline:
+            raise DoorShut("网页服务没有启动。 The web application did not start.")
+        time.sleep(0.02)
+
+
+def at_once(settings: Settings) -> Settings:
+    """The same settings for the folder door: sidecars settle files, nothing waits."""
+    return msgspec.structs.replace(settings, drop_quiet_seconds=0.0)

@@ -1,0 +1,141 @@
+"""The fictitious district is founded in a hub: its areas, organisations, people's accounts and systems' keys."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from hub.demo.areas import DISTRICT_NAME, VALID_FROM, District, area_rows
+from hub.demo.departments import UNITS
+from hub.demo.names import PREFIX
+from hub.errors import Conflict
+from hub.registry.accounts import create_account
+from hub.registry.api_keys import issue_key
+from hub.registry.areas import import_areas, load_area_index
+from hub.registry.organisations import Organisation, OrganisationKind, list_organisations, save_organisation
+from hub.registry.permissions import Actor, Right
+from hub.settings import Settings
+
+FOUNDER = Actor(
+    name="command:demo",
+    organisation="hub",
+    kind="hub",
+    door="command",
+    rights=frozenset({Right.OPERATE, Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE, Right.READ_REGISTRY}),
+)
+KINDS: dict[str, OrganisationKind] = {
+    "public_security": "department", "health": "department", "civil_affairs": "department", "labour": "department",
+    "commerce": "department", "mch_station": "care", "information_centre": "information_centre", "bureau": "bureau",
+}  # fmt: skip
+MORE_UNITS = {"information_centre": f"{DISTRICT_NAME}信息中心", "bureau": f"{DISTRICT_NAME}人口信息管理局"}
+NAMES_EN = {
+    "public_security": "Public security", "health": "Health", "civil_affairs": "Civil affairs", "labour": "Labour",
+    "commerce": "Market regulation", "mch_station": "Maternal and child health", "bureau": "District bureau",
+    "information_centre": "Information centre",
+}  # fmt: skip
+STAFF = (
+    ("gongan", "周和", "public_security", "department_clerk"),
+    ("weijian", "沈宁", "health", "department_clerk"),
+    ("minzheng", "何田", "civil_affairs", "department_clerk"),
+    ("renshe", "许平", "labour", "department_clerk"),
+    ("shijian", "唐文", "commerce", "department_clerk"),
+    ("fuyou", "秦安", "mch_station", "care_worker"),
+    ("quju", "顾岚", "bureau", "bureau_operator"),
+    ("xitong", "段平", "information_centre", "system_administrator"),
+    ("anquan", "雷宁", "information_centre", "security_administrator"),
+    ("shenji", "方明", "bureau", "auditor"),
+    ("qingxi", "万和", "999001001", "town_officer"),
+    ("bailu", "钱山", "999001100", "town_officer"),
+)
+
+
+class Login(NamedTuple):
+    """A demo account as it is printed: never outside a demo."""
+
+    login: str
+    password: str
+    organisation: str
+    role: str
+
+
+class Founded(msgspec.Struct, frozen=True):
+    """What the demo must remember between two starts: logins and keys in the clear, in a file only the owner reads."""
+
+    logins: tuple[Login, ...]
+    keys: dict[str, str]
+
+
+def found(connection: Connection, settings: Settings, district: District) -> Founded:
+    """Areas, organisations, accounts and keys; the logins are kept beside the demo's files."""
+    import_areas(connection, FOUNDER, area_rows(district), VALID_FROM)
+    _enter_organisations(connection, settings, district)
+    founded = Founded(_open_accounts(connection), _issue_keys(connection))
+    _write_private(_kept(settings.home), msgspec.json.encode(founded))
+    return founded
+
+
+def already_founded(connection: Connection, settings: Settings) -> Founded | None:
+    """What an earlier start founded, if it did; Conflict where a real district is at home."""
+    if not list_organisations(connection, settings.district):
+        return None
+    kept = _kept(settings.home)
+    if not kept.exists():
+        raise Conflict("此处已有正式数据，不能再建演示区。 A real district is at home here: choose another --home.")
+    return msgspec.json.decode(kept.read_bytes(), type=Founded)
+
+
+def _kept(home: Path) -> Path:
+    return home / "demo" / "logins.json"
+
+
+def mark_as_demo(home: Path) -> None:
+    """The parts of this hub, whenever they start, know that invented numbers are welcome here."""
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "hub.toml"
+    written = file.read_text("utf-8") if file.exists() else ""
+    if "fictitious_prefixes" not in written:
+        file.write_text(f'{written}demo = true\nfictitious_prefixes = ["{PREFIX}"]\n', "utf-8")
+
+
+def _enter_organisations(connection: Connection, settings: Settings, district: District) -> None:
+    areas = load_area_index(connection)
+    names = UNITS | MORE_UNITS
+    for code, kind in KINDS.items():
+        one = Organisation(code=code, district=settings.district, name=names[code], kind=kind, name_en=NAMES_EN[code])
+        save_organisation(connection, FOUNDER, one)
+    for town in district.towns:
+        one = Organisation(
+            code=town.organisation, district=settings.district, name=town.name, kind="town", area_id=areas.codes[town.code]
+        )
+        save_organisation(connection, FOUNDER, one)
+
+
+def _open_accounts(connection: Connection) -> tuple[Login, ...]:
+    opened = []
+    for login, name, organisation, role in STAFF:
+        password = secrets.token_urlsafe(9)
+        create_account(
+            connection, FOUNDER, login=login, name=name, organisation=organisation, roles=[role],
+            password=password, must_change_password=False,
+        )  # fmt: skip
+        opened.append(Login(login, password, organisation, role))
+    return tuple(opened)
+
+
+def _issue_keys(connection: Connection) -> dict[str, str]:
+    """A key for the systems that send or pull over HTTP."""
+    scopes = {Right.SIGNED_IN, Right.SUBMIT, Right.READ_SUBMISSION, Right.READ_REGISTRY, Right.PULL_SLICE}
+    return {
+        code: issue_key(connection, FOUNDER, organisation=code, title="演示接口 demo", scopes=scopes).text
+        for code in ("labour", "health", "public_security")
+    }
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(content)

@@ -1,0 +1,109 @@
+"""What the demo tells at the end: who sent what, what became of it, who now holds what; in under sixty lines."""
+
+from __future__ import annotations
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from hub.demo.founding import Founded
+from hub.demo.reckoning import Reckoned
+from hub.demo.subscribers import Replayed
+from hub.settings import Settings
+
+TITLES = {
+    "town": "12 个镇街 towns", "public_security": "公安 police", "health": "卫健 health", "civil_affairs": "民政 civil affairs",
+    "labour": "人社 labour", "commerce": "市监 commerce", "mch_station": "妇幼 mother and child",
+}  # fmt: skip
+WIDTH = 112
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """Everything the demo found out about itself."""
+
+    people: int
+    seconds: dict[str, float]
+    reckoned: Reckoned
+    slices: list[Replayed]
+    changes: int
+    feed_problems: list[str]
+
+    @property
+    def right(self) -> bool:
+        """Everything came out as it had to."""
+        slices_right = all(one.equal and one.acknowledged for one in self.slices)
+        return self.reckoned.right and slices_right and not self.feed_problems
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    console.print(f"\n[bold]虚构的云岭区 The fictitious district 999001[/]  {summary.people:,} 人 people，12 个月 months")
+    console.print(_sent(summary.reckoned))
+    _print_checks(summary, console)
+    console.print(_held(summary))
+    timings = "，".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
+    console.print(f"用时 Time: {timings}")
+    for sentence in (*summary.feed_problems, *summary.reckoned.wrong):
+        console.print(f"[red]✗[/] {sentence}", highlight=False)
+    verdict = "[bold green]✓ 全部符合预期 Everything as expected[/]" if summary.right else "[bold red]✗ 有不符之处 Differences[/]"
+    console.print(verdict)
+
+
+def _table(title: str, *columns: str, left: int = 1) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < left else "right", no_wrap=True)
+    return table
+
+
+def _sent(reckoned: Reckoned) -> Table:
+    table = _table(
+        "报送 Sent", "单位 organisation", "文件 files", "重复 again", "退件 refused", "收到 rows", "接收 accepted",
+        "无变化 same", "待核 held", "退回 refused",
+    )  # fmt: skip
+    for one in reckoned.departments:
+        counts = (one.files, one.repeated_files, one.refused_files, one.received, one.accepted, one.unchanged, one.held)
+        table.add_row(TITLES[one.sender], *(f"{count:,}" for count in (*counts, one.refused)))
+    return table
+
+
+def _print_checks(summary: Summary, console: Console) -> None:
+    reckoned = summary.reckoned
+    checks = {
+        "文件结果 files as expected": (reckoned.files_right, reckoned.files),
+        "问题行处置 dirty rows as expected": (reckoned.dirty_right, reckoned.dirty),
+        "正常行入库 clean rows landed": (reckoned.clean_right, reckoned.clean),
+        "镇街名册 town registers": (reckoned.towns_right, reckoned.towns),
+        "订阅重放=查询 slices replayed = queried": (sum(one.equal for one in summary.slices), len(summary.slices)),
+    }
+    for name, (right, total) in checks.items():
+        console.print(f"{_tick(right == total)} {name} {right:,}/{total:,}", highlight=False)
+    records = sum(reckoned.register.values())
+    console.print(f"{_tick(reckoned.register_right)} 现行记录 records in force {records:,}", highlight=False)
+    feed = f"变动日志校验 feed verify: {summary.changes:,} 条变动 changes"
+    console.print(f"{_tick(not summary.feed_problems)} {feed}", highlight=False)
+
+
+def _tick(right: bool) -> str:
+    return "[green]✓[/]" if right else "[red]✗[/]"
+
+
+def _held(summary: Summary) -> Table:
+    table = _table(
+        "订阅 Slices", "代码 code", "内容 what", "现有 holds", "进入 enter", "更新 update", "离开 leave", "重放=查询", left=2
+    )
+    for one in summary.slices:
+        counts = (one.records, one.enters, one.updates, one.leaves)
+        table.add_row(one.code, one.title, *(f"{count:,}" for count in counts), _tick(one.equal and one.acknowledged))
+    return table
+
+
+def print_logins(founded: Founded, settings: Settings, console: Console) -> None:
+    """Addresses and logins, loudly: this is a demo and nothing else."""
+    console.print(f"\n[bold yellow]仅供演示 DEMO ONLY[/]  http://{settings.host}:{settings.port}/")
+    table = _table("", "账号 login", "密码 password", "单位 organisation", "角色 role", left=4)
+    for one in founded.logins:
+        table.add_row(one.login, one.password, one.organisation, one.role)
+    console.print(table)
+    for organisation, key in founded.keys.items():
+        console.print(f"接口密钥 API key {organisation}: {key}", highlight=False)
+    console.print(f"投递文件夹 drop folders: {settings.drops}", highlight=False)

@@ -1,0 +1,197 @@
+"""The change list of an area and a month: every effective change that touches it, with what names the person.
+
+Only a town or a village has one, of its own area; only fields outside care are in it, and no record type that is
+clinical by its very existence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from hub import audit
+from hub.database import district_of
+from hub.errors import BadRequest, NotAllowed
+from hub.registry.areas import AreaIndex
+from hub.registry.masking import mask_identifier
+from hub.registry.permissions import Right
+from hub.registry.rights import require
+from hub.registry.scope import Scope
+from mappings.catalogue import Catalogue, RecordType
+
+_MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+_BETWEEN = "\x1f"  # between several people of one record
+
+
+class ListedChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the list. Identity numbers are masked already."""
+
+    seq: int
+    village: str
+    names: str
+    ids: str
+    record_type: str
+    event_date: str
+    change: str  # enter update leave void
+    source: str  # organisation code
+    record_id: str
+    recorded_at: datetime
+
+
+class Month(msgspec.Struct, frozen=True, kw_only=True):
+    """A month's first and last place in the change log."""
+
+    name: str
+    after: int
+    up_to: int
+
+
+def find_month(connection: Connection, month: str, time_zone: str) -> Month:
+    """Where a month (YYYY-MM, cut on the district's clock) lies in the log; empty if nothing was recorded in it."""
+    begin, end = month_bounds(month, time_zone)
+    row = connection.execute(
+        text(
+            f"SELECT coalesce(min(from_seq), 1) - 1 AS after, coalesce(max(to_seq), 0) AS up_to"
+            f" FROM {district_of(connection)}.feed_batch WHERE recorded_at >= :begin AND recorded_at < :end"
+        ),
+        {"begin": begin, "end": end},
+    ).one()
+    return Month(name=month, after=row.after, up_to=row.up_to)
+
+
+def month_bounds(month: str, time_zone: str) -> tuple[datetime, datetime]:
+    """The first instant of the month and of the next one."""
+    if not _MONTH.match(month):
+        raise BadRequest("month: YYYY-MM")
+    year, number = (int(part) for part in month.split("-"))
+    zone = ZoneInfo(time_zone)
+    following = date(year + number // 12, number % 12 + 1, 1)
+    return datetime(year, number, 1, tzinfo=zone), datetime(following.year, following.month, 1, tzinfo=zone)
+
+
+def list_changes(
+    connection: Connection,
+    catalogue: Catalogue,
+    scope: Scope,
+    areas: AreaIndex,
+    month: Month,
+    *,
+    before: int | None = None,
+    limit: int | None = None,
+    purpose: str,
+) -> list[ListedChange]:
+    """The month's changes of the scope's own areas, the newest first; that they were read is noted."""
+    require(scope.actor, Right.READ_CHANGE_LIST)
+    if not scope.own_areas:
+        raise NotAllowed()
+    last = month.up_to if before is None else min(month.up_to, before - 1)
+    values = {"own": list(scope.own_areas), "after": month.after, "last": last, "most": limit}
+    rows = connection.execute(text(_statement(connection, catalogue, scope)), values).all()
+    listed = [_listed(row, areas, frozenset(scope.own_areas)) for row in rows]
+    _note_reading(connection, scope, month, listed, purpose)
+    return listed
+
+
+def shown_types(catalogue: Catalogue, scope: Scope) -> list[RecordType]:
+    """Record types whose changes may be listed outside care."""
+    enabled = (one for one in catalogue.record_types.values() if one.enabled and not one.restricted)
+    return [one for one in enabled if scope.may_see_type(one.code) and one.sharing != "none"]
+
+
+def _statement(connection: Connection, catalogue: Catalogue, scope: Scope) -> str:
+    """The changes first, by their numbers and areas; then each record type gives the names of its own."""
+    district = district_of(connection)
+    branches = " UNION ALL ".join(_branch(one, district) for one in shown_types(catalogue, scope))
+    return (
+        f"WITH touched AS MATERIALIZED ("
+        f" SELECT c.* FROM {district}.change_log c JOIN {district}.submission s USING (submission_id)"
+        f" WHERE c.seq > :after AND c.seq <= :last AND s.kind <> 'backfill'"
+        f" AND (c.areas_before && :own ::int[] OR c.areas_after && :own ::int[]))"
+        f" SELECT *, coalesce(areas_before && :own ::int[], false) AS was_in,"
+        f" coalesce(areas_after && :own ::int[], false) AS is_in"
+        f" FROM ({branches}) listed ORDER BY seq DESC LIMIT :most"
+    )
+
+
+def _branch(record_type: RecordType, district: str) -> str:
+    names, ids = (_joined(_person_fields(record_type, part)) for part in ("name", "id_no"))
+    return (
+        f"SELECT c.seq, c.record_type, c.record_id, c.op, c.areas_before, c.areas_after, c.recorded_at, v.source,"
+        f" {names} AS names, {ids} AS ids, {_event_date(record_type)} AS event_date"
+        f" FROM touched c JOIN {district}.ver_{record_type.code} v USING (record_id, version)"
+        f" WHERE c.record_type = '{record_type.code}'"
+    )
+
+
+def _person_fields(record_type: RecordType, part: str) -> list[str]:
+    """The columns that name the record's people: of the required roles, else of the first."""
+    roles = [role for role in record_type.people if role.required] or list(record_type.people[:1])
+    wanted = [role.role for role in roles]
+    return [field.name for field in record_type.plain_fields if field.part == part and field.role in wanted]
+
+
+def _joined(columns: Sequence[str]) -> str:
+    if not columns:
+        return "''::text"
+    return f"concat_ws('{_BETWEEN}', {', '.join(f'v.{column}' for column in columns)})"
+
+
+def _event_date(record_type: RecordType) -> str:
+    plain = {field.name for field in record_type.plain_fields}
+    return f"left(v.{record_type.event_date}::text, 10)" if record_type.event_date in plain else "NULL::text"
+
+
+def _listed(row: Any, areas: AreaIndex, own: frozenset[int]) -> ListedChange:
+    ids = [mask_identifier(value) for value in row.ids.split(_BETWEEN)]
+    return ListedChange(
+        seq=row.seq,
+        village="、".join(_places((row.areas_after if row.is_in else row.areas_before) or (), areas, own)),
+        names="、".join(row.names.split(_BETWEEN)),
+        ids="、".join(each for each in ids if each),
+        record_type=row.record_type,
+        event_date=row.event_date or "",
+        change=_change(row),
+        source=row.source,
+        record_id=str(row.record_id),
+        recorded_at=row.recorded_at,
+    )
+
+
+def _change(row: Any) -> str:
+    """What it means for this area, whatever it is elsewhere."""
+    if row.op == "void":
+        return "void"
+    if row.was_in and row.is_in:
+        return "update"
+    return "enter" if row.is_in else "leave"
+
+
+def _places(touched: Sequence[int], areas: AreaIndex, own: frozenset[int]) -> Iterator[str]:
+    """The villages among them; the town itself only where no village is known."""
+    mine = [areas.current(each) for each in touched if areas.current(each) in own]
+    villages = [each for each in mine if areas.kind.get(each) == "village"]
+    return (areas.name_of.get(each, "") for each in villages or mine)
+
+
+def _note_reading(
+    connection: Connection, scope: Scope, month: Month, listed: Sequence[ListedChange], purpose: str
+) -> None:
+    digest = hashlib.sha256("\n".join(sorted(line.record_id for line in listed)).encode()).hexdigest()
+    span: dict[str, Any] = {"after": month.after, "up_to": month.up_to, "newest": listed[0].seq if listed else None}
+    audit.record(
+        connection,
+        scope.actor,
+        Right.READ_CHANGE_LIST,
+        f"change-list/{scope.actor.organisation}/{month.name}",
+        purpose=purpose,
+        count=len(listed),
+        digest=digest,
+        **span,
+    )

@@ -1,0 +1,120 @@
+"""Which person does each staged row mean? Known ones are found by identifier; the others begin to exist here."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from hub.database import run_sql, utc_now
+from hub.exchange.version_sql import event_day, identifier_joins, person_of
+from mappings.catalogue import RecordType, Role
+
+
+def link(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """Make every person and identifier the staged rows speak of; held rows make nothing."""
+    for role in record_type.people:
+        if role.identifiers:
+            _make_persons(connection, submission_id, record_type, role)
+            _add_identifiers(connection, submission_id, record_type, role)
+    if record_type.corrects_identity:
+        _take_corrected_number(connection, submission_id, record_type)
+
+
+def _make_persons(connection: Connection, submission_id: UUID, record_type: RecordType, role: Role) -> None:
+    """One new person for each first identifier nobody has yet, with what this row says of them."""
+    kind, value = _first_identifier(role)
+    known = " AND ".join(f"{role.role}_i{rank}.person_id IS NULL" for rank in range(len(role.identifiers)))
+    run_sql(
+        connection,
+        f"""
+        WITH fresh AS (
+            SELECT DISTINCT ON (kind, value) *
+            FROM (
+                SELECT {kind} AS kind, {value} AS value, s.row_no, s.{role.role}_new AS person_id,
+                       {_part(record_type, role, "name")} AS name, {_part(record_type, role, "sex")} AS sex,
+                       {_part(record_type, role, "birth_date")} AS birth_date, {_home(record_type, role, kind, value)}
+                FROM {{d}}.stg_{record_type.code} s
+                {identifier_joins(record_type)}
+                WHERE s.submission_id = :submission AND NOT s.held AND {known}
+            ) mention
+            WHERE value IS NOT NULL
+            ORDER BY kind, value, row_no
+        ), made AS (
+            INSERT INTO {{d}}.person (person_id, name, sex, birth_date, home_area, home_since, created_at)
+            SELECT person_id, name, sex, birth_date, home_area, home_since, :now FROM fresh
+        )
+        INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
+        SELECT kind, value, person_id, :submission FROM fresh
+        """,
+        submission=submission_id,
+        now=utc_now(),
+    )
+
+
+def _first_identifier(role: Role) -> tuple[str, str]:
+    cases = [f"WHEN s.{identifier.field} IS NOT NULL THEN '{identifier.kind}'" for identifier in role.identifiers]
+    values = [f"s.{identifier.field}" for identifier in role.identifiers]
+    return f"CASE {' '.join(cases)} END", f"coalesce({', '.join(values)})"
+
+
+def _part(record_type: RecordType, role: Role, part: str) -> str:
+    field = record_type.by_name.get(role.prefix + part)
+    if field is None or field.clinical:
+        return "NULL::date" if part == "birth_date" else "NULL::text"
+    return f"s.{field.name}"
+
+
+def _home(record_type: RecordType, role: Role, kind: str, value: str) -> str:
+    """Where the person lives, if this one row says so; a person named twice waits for the merge to decide."""
+    if not role.sets_home:
+        return "NULL::integer AS home_area, NULL::date AS home_since"
+    alone = f"count(*) OVER (PARTITION BY {kind}, {value}) = 1 AND s.change_kind <> 'void'"
+    area = f"CASE WHEN {alone} THEN s.{role.role}_area END"
+    since = f"CASE WHEN {alone} AND s.{role.role}_area IS NOT NULL THEN {event_day(record_type)} END"
+    return f"{area} AS home_area, {since} AS home_since"
+
+
+def _add_identifiers(connection: Connection, submission_id: UUID, record_type: RecordType, role: Role) -> None:
+    """A person found by one identifier also gets the others the row gives: so a newborn gets its number."""
+    for rank, identifier in enumerate(role.identifiers):
+        if len(role.identifiers) == 1:
+            return
+        run_sql(
+            connection,
+            f"""
+            WITH given AS (
+                SELECT DISTINCT ON (s.{identifier.field}) s.{identifier.field} AS value, {person_of(role)} AS person_id
+                FROM {{d}}.stg_{record_type.code} s
+                {identifier_joins(record_type)}
+                WHERE s.submission_id = :submission AND NOT s.held AND s.{identifier.field} IS NOT NULL
+                  AND {role.role}_i{rank}.person_id IS NULL
+                ORDER BY s.{identifier.field}, s.row_no
+            )
+            INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
+            SELECT '{identifier.kind}', value, person_id, :submission FROM given WHERE person_id IS NOT NULL
+            ON CONFLICT (kind, value) DO NOTHING
+            """,
+            submission=submission_id,
+        )
+
+
+def _take_corrected_number(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """The new number becomes the person's; the old one keeps finding them. A number somebody else has is left alone."""
+    main = record_type.people[0]
+    run_sql(
+        connection,
+        f"""
+        WITH corrected AS (
+            SELECT DISTINCT ON (s.new_id) s.new_id, {person_of(main)} AS person_id
+            FROM {{d}}.stg_{record_type.code} s
+            {identifier_joins(record_type)}
+            WHERE s.submission_id = :submission AND NOT s.held AND s.new_id IS NOT NULL
+            ORDER BY s.new_id, s.row_no
+        )
+        INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
+        SELECT 'id_no', new_id, person_id, :submission FROM corrected WHERE person_id IS NOT NULL
+        ON CONFLICT (kind, value) DO NOTHING
+        """,
+        submission=submission_id,
+    )

@@ -1,0 +1,293 @@
+"""What does each staged row change? The difference to the register is computed once, then applied to it.
+
+The current version of a record stays in its table, the one before goes to its history; no source overwrites another.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from hub.database import run_sql, utc_now
+from hub.exchange.rerouting import home_joins, own_or_home_areas, reroute_records_of
+from hub.exchange.version_sql import (
+    event_day,
+    identifier_joins,
+    identifiers_disagree,
+    person_of,
+    record_key,
+    version_columns,
+)
+from mappings.catalogue import Catalogue, RecordType
+
+
+def merge(connection: Connection, submission_id: UUID, source: str, record_type: RecordType, catalogue: Catalogue) -> None:
+    """Compute the difference of a linked submission and apply it; records that follow a moved person are re-routed."""
+    find_difference(connection, submission_id, source, record_type)
+    settle_repeated_keys(connection, submission_id)
+    outcomes = outcomes_of(connection, submission_id)
+    if outcomes & {"update", "restore", "void"}:
+        keep_replaced_versions(connection, submission_id, record_type)
+        update_known(connection, submission_id, record_type)
+    if "void" in outcomes:
+        mark_voided(connection, submission_id, record_type)
+    if "new" in outcomes:
+        insert_new(connection, submission_id, source, record_type)
+    if record_type.clinical_fields:
+        seal_clinical(connection, submission_id, record_type)
+    if outcomes & {"new", "update", "restore"}:
+        moved = move_homes(connection, submission_id, record_type)
+        if moved:
+            reroute_records_of(connection, submission_id, moved, catalogue)
+
+
+def find_difference(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> None:
+    """One difference row a staged row: its record, what happens to it, its people and areas before and after."""
+    people = {role.role: person_of(role) for role in record_type.people}
+    run_sql(
+        connection,
+        f"""
+        INSERT INTO {{d}}.difference (submission_id, row_no, record_type, outcome, record_id, version, record_key, people,
+                                      changed_fields, areas_before, areas_after, content_digest, finding)
+        WITH linked AS (
+            SELECT s.*, {", ".join(f"{person} AS {role}_ref" for role, person in people.items())},
+                   {record_key(record_type, people)} AS record_key,
+                   {identifiers_disagree(record_type)} AS disagree,
+                   {_number_taken(record_type)} AS taken
+            FROM {{d}}.stg_{record_type.code} s
+            {identifier_joins(record_type)}
+            WHERE s.submission_id = :submission AND NOT s.held
+        ), located AS (
+            SELECT l.*, {own_or_home_areas(record_type)} AS areas
+            FROM linked l
+            {home_joins(record_type)}
+        ), compared AS (
+            SELECT n.*, r.record_id, r.version AS old_version, r.areas AS old_areas,
+                   r.content_digest AS old_digest,
+                   CASE
+                       WHEN n.disagree OR n.taken THEN 'hold'
+                       WHEN r.record_id IS NULL THEN CASE n.change_kind WHEN 'void' THEN 'refuse' ELSE 'new' END
+                       WHEN n.change_kind = 'void' THEN CASE WHEN r.voided THEN 'unchanged' ELSE 'void' END
+                       WHEN r.voided AND n.change_kind = 'correct' THEN 'restore'
+                       WHEN r.content_digest = n.content_digest THEN 'unchanged'
+                       WHEN n.change_kind = 'new' AND EXISTS (
+                            SELECT 1 FROM {{d}}.rec_{record_type.code}_history h
+                            WHERE h.record_id = r.record_id AND h.content_digest = n.content_digest
+                       ) THEN 'older'
+                       WHEN r.voided THEN 'restore'
+                       ELSE 'update'
+                   END AS verdict,
+                   r.voided, {_changed_fields(record_type)} AS changed
+            FROM located n
+            LEFT JOIN {{d}}.rec_{record_type.code} r ON r.record_key = n.record_key AND r.source = :source
+        )
+        SELECT submission_id, row_no, '{record_type.code}', CASE verdict WHEN 'older' THEN 'unchanged' ELSE verdict END,
+               coalesce(record_id, new_record), coalesce(old_version, 0) + 1, record_key,
+               ARRAY[{", ".join(f"{role}_ref" for role in people)}]::uuid[],
+               CASE WHEN verdict = 'update' THEN changed END,
+               CASE WHEN NOT voided THEN old_areas END, CASE WHEN verdict = 'void' THEN old_areas ELSE areas END,
+               CASE WHEN verdict = 'void' THEN old_digest ELSE content_digest END,
+               CASE
+                   WHEN disagree THEN 'E_IDENTIFIER_CONFLICT'
+                   WHEN taken THEN 'E_IDENTITY_TAKEN'
+                   WHEN verdict = 'refuse' THEN 'E_VOID_UNKNOWN'
+                   WHEN verdict = 'older' THEN 'N_OLDER_VERSION'
+                   WHEN verdict = 'unchanged' AND voided AND change_kind = 'new' THEN 'N_OLDER_VERSION'
+               END
+        FROM compared
+        """,
+        submission=submission_id,
+        source=source,
+    )
+
+
+def _number_taken(record_type: RecordType) -> str:
+    """True where a correction wants to give a person a number that another person has."""
+    if not record_type.corrects_identity:
+        return "false"
+    person = person_of(record_type.people[0])
+    return (
+        "coalesce((SELECT t.person_id FROM {d}.person_identifier t"
+        f" WHERE t.kind = 'id_no' AND t.value = s.new_id) <> {person}, false)"
+    )
+
+
+def _changed_fields(record_type: RecordType) -> str:
+    """Names of the plain fields that differ; ``clinical`` when only the digest tells; ``person`` when a person does."""
+    tests = [
+        f"CASE WHEN n.{field.name} IS DISTINCT FROM r.{field.name} THEN '{field.name}' END"
+        for field in record_type.plain_fields
+    ]
+    tests += [
+        f"CASE WHEN n.{role.role}_ref IS DISTINCT FROM r.{role.role}_ref THEN 'person' END" for role in record_type.people
+    ]
+    if record_type.clinical_fields:
+        tests.append("'clinical'")
+    return f"CASE WHEN r.record_id IS NOT NULL THEN array_remove(ARRAY[{', '.join(tests)}]::text[], NULL) END"
+
+
+def settle_repeated_keys(connection: Connection, submission_id: UUID) -> None:
+    """Rows of one file that mean one record: the same again is unchanged, a different one holds them all for a human."""
+    run_sql(
+        connection,
+        """
+        WITH repeated AS (
+            SELECT record_key FROM {d}.difference
+            WHERE submission_id = :submission AND outcome NOT IN ('hold', 'refuse')
+            GROUP BY record_key HAVING count(*) > 1
+        ), ranked AS (
+            SELECT d.row_no, d.record_key, d.content_digest, row_number() OVER first_come AS nth,
+                   first_value(d.content_digest) OVER first_come AS first_digest,
+                   first_value(d.outcome = 'void') OVER first_come IS DISTINCT FROM (d.outcome = 'void') AS other_kind
+            FROM {d}.difference d JOIN repeated USING (record_key)
+            WHERE d.submission_id = :submission AND d.outcome NOT IN ('hold', 'refuse')
+            WINDOW first_come AS (PARTITION BY record_key ORDER BY d.row_no)
+        ), clashing AS (
+            SELECT DISTINCT record_key FROM ranked WHERE other_kind OR content_digest <> first_digest
+        )
+        UPDATE {d}.difference d
+        SET outcome = CASE WHEN c.record_key IS NOT NULL THEN 'hold' ELSE 'unchanged' END,
+            finding = CASE WHEN c.record_key IS NOT NULL THEN 'E_KEY_CONFLICT' ELSE 'N_REPEATED_ROW' END
+        FROM ranked k LEFT JOIN clashing c USING (record_key)
+        WHERE d.submission_id = :submission AND d.row_no = k.row_no AND (k.nth > 1 OR c.record_key IS NOT NULL)
+        """,
+        submission=submission_id,
+    )
+
+
+def outcomes_of(connection: Connection, submission_id: UUID) -> set[str]:
+    """Which outcomes occur at all: what does not occur needs no statement."""
+    rows = run_sql(
+        connection,
+        "SELECT DISTINCT outcome FROM {d}.difference WHERE submission_id = :submission AND row_no > 0",
+        submission=submission_id,
+    )
+    return {str(row[0]) for row in rows}
+
+
+def keep_replaced_versions(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """The version that is about to be replaced goes to the history."""
+    columns = ", ".join(version_columns(record_type))
+    run_sql(
+        connection,
+        f"""
+        INSERT INTO {{d}}.rec_{record_type.code}_history ({columns})
+        SELECT {", ".join(f"r.{name}" for name in version_columns(record_type))}
+        FROM {{d}}.difference d JOIN {{d}}.rec_{record_type.code} r ON r.record_id = d.record_id
+        WHERE d.submission_id = :submission AND d.row_no > 0 AND d.outcome IN ('update', 'void', 'restore')
+        """,
+        submission=submission_id,
+    )
+
+
+def update_known(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """Changed records take their new version."""
+    people = [
+        f"{role.role}_ref = d.people[{number}], {role.role}_area = s.{role.role}_area"
+        for number, role in enumerate(record_type.people, 1)
+    ]
+    fields = [f"{field.name} = s.{field.name}" for field in record_type.plain_fields]
+    run_sql(
+        connection,
+        f"""
+        UPDATE {{d}}.rec_{record_type.code} r
+        SET version = d.version, voided = false, submission_id = :submission, row_no = d.row_no, recorded_at = :now,
+            content_digest = d.content_digest, areas = d.areas_after, {", ".join([*people, *fields])}
+        FROM {{d}}.difference d
+        JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+        WHERE d.submission_id = :submission AND d.outcome IN ('update', 'restore') AND r.record_id = d.record_id
+        """,
+        submission=submission_id,
+        now=utc_now(),
+    )
+
+
+def mark_voided(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """A voided record keeps its values in a new version that says so."""
+    run_sql(
+        connection,
+        f"""
+        UPDATE {{d}}.rec_{record_type.code} r
+        SET version = d.version, voided = true, submission_id = :submission, row_no = d.row_no, recorded_at = :now
+        FROM {{d}}.difference d
+        WHERE d.submission_id = :submission AND d.outcome = 'void' AND r.record_id = d.record_id
+        """,
+        submission=submission_id,
+        now=utc_now(),
+    )
+
+
+def insert_new(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> None:
+    """Records nobody knew get their first version."""
+    people = [
+        value for number, role in enumerate(record_type.people, 1) for value in (f"d.people[{number}]", f"s.{role.role}_area")
+    ]
+    fields = [f"s.{field.name}" for field in record_type.plain_fields]
+    run_sql(
+        connection,
+        f"""
+        INSERT INTO {{d}}.rec_{record_type.code} ({", ".join(version_columns(record_type))})
+        SELECT d.record_id, 1, :source, d.record_key, false, d.submission_id, d.row_no, :now, d.content_digest,
+               d.areas_after, {", ".join([*people, *fields])}
+        FROM {{d}}.difference d
+        JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+        WHERE d.submission_id = :submission AND d.outcome = 'new'
+        """,
+        submission=submission_id,
+        source=source,
+        now=utc_now(),
+    )
+
+
+def seal_clinical(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """The sealed clinical cells of each new version; a voided version keeps those of the one before."""
+    run_sql(
+        connection,
+        f"""
+        INSERT INTO {{d}}.rec_{record_type.code}_sealed (record_id, version, sealed)
+        SELECT d.record_id, d.version, CASE WHEN d.outcome = 'void' THEN o.sealed ELSE s.sealed END
+        FROM {{d}}.difference d
+        JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+        LEFT JOIN {{d}}.rec_{record_type.code}_sealed o
+               ON o.record_id = d.record_id AND o.version = d.version - 1 AND d.outcome = 'void'
+        WHERE d.submission_id = :submission AND d.outcome IN ('new', 'update', 'restore', 'void')
+          AND CASE WHEN d.outcome = 'void' THEN o.sealed ELSE s.sealed END IS NOT NULL
+        """,
+        submission=submission_id,
+    )
+
+
+def move_homes(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[UUID]:
+    """Persons whose home this submission changes (the latest event wins); those who now live elsewhere."""
+    moved: list[UUID] = []
+    for number, role in enumerate(record_type.people, 1):
+        if not role.sets_home:
+            continue
+        rows = run_sql(
+            connection,
+            f"""
+            WITH told AS (
+                SELECT DISTINCT ON (person_id) person_id, area_id, since
+                FROM (
+                    SELECT d.people[{number}] AS person_id, s.{role.role}_area AS area_id,
+                           {event_day(record_type)} AS since, d.row_no
+                    FROM {{d}}.difference d
+                    JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+                    WHERE d.submission_id = :submission AND d.outcome IN ('new', 'update', 'restore')
+                      AND s.{role.role}_area IS NOT NULL
+                ) said
+                ORDER BY person_id, since DESC NULLS LAST, row_no DESC
+            )
+            UPDATE {{d}}.person p SET home_area = told.area_id, home_since = told.since
+            FROM told JOIN {{d}}.person old ON old.person_id = told.person_id
+            WHERE p.person_id = told.person_id
+              AND (p.home_area IS DISTINCT FROM told.area_id OR p.home_since IS DISTINCT FROM told.since)
+              AND (p.home_since IS NULL OR told.since >= p.home_since)
+            RETURNING p.person_id, old.home_area IS DISTINCT FROM told.area_id
+            """,
+            submission=submission_id,
+        )
+        moved += [cast(UUID, person) for person, elsewhere in rows if elsewhere]
+    return moved

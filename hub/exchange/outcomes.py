@@ -1,0 +1,100 @@
+"""How the rows of a submission came out: counts that balance, and the findings of the comparison as row errors."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, update
+
+from hub.database import run_sql, utc_now
+from hub.tables import submission
+from mappings.catalogue import RecordType
+
+_COMPARISON = 900  # error numbers below are the check's
+_LEVELS = {"E_VOID_UNKNOWN": "error", "N_OLDER_VERSION": "note", "N_REPEATED_ROW": "note"}
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """``effect``: new, changed, voided, restored, unchanged, rerouted; ``findings``: what the comparison says of rows."""
+
+    accepted: int
+    unchanged: int
+    held: int
+    refused: int
+    effect: dict[str, int]
+    findings: list[tuple[int, int, str]]  # row_no, sheet_row, code
+
+
+def count(connection: Connection, submission_id: UUID, record_type: RecordType) -> Counted:
+    """Count the difference by outcome."""
+    rows = run_sql(
+        connection,
+        "SELECT outcome, count(*) FROM {d}.difference WHERE submission_id = :submission GROUP BY outcome",
+        submission=submission_id,
+    )
+    by_outcome = {str(outcome): cast(int, number) for outcome, number in rows}
+    accepted = {name: by_outcome.get(name, 0) for name in ("new", "update", "void", "restore")}
+    return Counted(
+        accepted=sum(accepted.values()),
+        unchanged=by_outcome.get("unchanged", 0),
+        held=by_outcome.get("hold", 0),
+        refused=by_outcome.get("refuse", 0),
+        effect={
+            "new": accepted["new"],
+            "changed": accepted["update"],
+            "voided": accepted["void"],
+            "restored": accepted["restore"],
+            "unchanged": by_outcome.get("unchanged", 0),
+            "rerouted": by_outcome.get("reroute", 0),
+        },
+        findings=_findings(connection, submission_id, record_type),
+    )
+
+
+def _findings(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[tuple[int, int, str]]:
+    rows = run_sql(
+        connection,
+        f"SELECT d.row_no, s.sheet_row, d.finding FROM {{d}}.difference d JOIN {{d}}.stg_{record_type.code} s"
+        " USING (submission_id, row_no) WHERE d.submission_id = :submission AND d.finding IS NOT NULL ORDER BY d.row_no",
+        submission=submission_id,
+    )
+    return cast(list[tuple[int, int, str]], rows)
+
+
+def note(connection: Connection, row: Row[Any], counted: Counted, state: str) -> None:
+    """Write counts, effect and findings to the ledger: received = accepted + unchanged + held + refused."""
+    _write_findings(connection, row.submission_id, counted.findings)
+    connection.execute(
+        update(submission)
+        .where(submission.c.submission_id == row.submission_id)
+        .values(
+            state=state,
+            accepted=counted.accepted,
+            unchanged=counted.unchanged,
+            held=row.held + counted.held,
+            refused=row.refused + counted.refused,
+            facts={**row.facts, "effect": counted.effect},
+            merged_at=utc_now(),
+        )
+    )
+
+
+def _write_findings(connection: Connection, submission_id: UUID, findings: list[tuple[int, int, str]]) -> None:
+    if not findings:
+        return
+    run_sql(
+        connection,
+        f"""
+        INSERT INTO {{d}}.row_error (submission_id, row_no, error_no, sheet_row, code, level)
+        SELECT :submission, f.row_no, {_COMPARISON}, f.sheet_row, f.code, f.level
+        FROM unnest(CAST(:rows AS integer[]), CAST(:sheet_rows AS integer[]), CAST(:codes AS text[]),
+                    CAST(:levels AS text[])) AS f (row_no, sheet_row, code, level)
+        """,
+        submission=submission_id,
+        rows=[row_no for row_no, _, _ in findings],
+        sheet_rows=[sheet_row for _, sheet_row, _ in findings],
+        codes=[code for _, _, code in findings],
+        levels=[_LEVELS.get(code, "hold") for _, _, code in findings],
+    )

@@ -1,0 +1,258 @@
+"""The straight line, in order: parse and check, link, merge, change log, receipt. Only this room knows the order.
+
+Two transactions a submission: what was read is staged and committed; then everything it changes, at once.
+Killed anywhere, it is run again from the state its ledger row is in.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.exc import DBAPIError
+
+from adapters.formats.sandbox import Limits
+from hub.database import Database, new_uuids, run_sql, utc_now
+from hub.errors import FileRefused, NotFound
+from hub.exchange import outcomes, receipts, staging
+from hub.exchange.changelog import number_changes
+from hub.exchange.check import CheckContext, check
+from hub.exchange.link import link
+from hub.exchange.merge import merge
+from hub.exchange.parse import parse
+from hub.faults import point
+from hub.keyring import Keyring
+from hub.registry.areas import load_area_index
+from hub.settings import Settings
+from hub.tables import organisation, submission
+from mappings.catalogue import Catalogue, RecordType, load_catalogue
+
+log = structlog.get_logger("hub.line")
+Made = TypeVar("Made")
+_TRANSIENT = ("40001", "40P01", "55P03", "23505")  # serialisation, deadlock, lock timeout, two who made the same person
+_ATTEMPTS = 6
+
+
+class _Preview(Exception):
+    """A dry run is over: everything it did is rolled back, what it would have done is kept."""
+
+    def __init__(self, counted: outcomes.Counted) -> None:
+        self.counted = counted
+
+
+@functools.cache
+def catalogue_in_force() -> Catalogue:
+    """The catalogue this process started with."""
+    return load_catalogue()
+
+
+def run(database: Database, settings: Settings, submission_id: UUID, catalogue: Catalogue | None = None) -> str:
+    """Carry a submission to its final state from wherever it stands; the state it ends in. Safe to repeat."""
+    known = catalogue or catalogue_in_force()
+    keyring = Keyring.load(settings.home)
+    point("pipeline.start")
+    state = _state(database, submission_id)
+    if state == "received":
+        state = _patiently(lambda: _read_file(database, settings, known, keyring, submission_id))
+    if state == "checked":
+        state = _patiently(lambda: _change_register(database, known, keyring, submission_id))
+        point("pipeline.after_commit")
+    if state in ("merged", "previewed", "refused"):
+        tidy(database, submission_id)
+    return state
+
+
+def tidy(database: Database, submission_id: UUID) -> None:
+    """Forget the staged rows of a finished submission; held ones stay."""
+    with database.begin() as connection:
+        row = _lock(connection, submission_id)
+        if row.state in ("merged", "previewed", "refused"):
+            staging.drop_staged(connection, submission_id, row.record_type)
+
+
+def _state(database: Database, submission_id: UUID) -> str:
+    with database.begin() as connection:
+        state = connection.scalar(select(submission.c.state).where(submission.c.submission_id == submission_id))
+    if state is None:
+        raise NotFound(str(submission_id))
+    return str(state)
+
+
+def _patiently(attempt: Callable[[], Made]) -> Made:
+    """Once more when two transactions met; what is really wrong comes through."""
+    for number in range(_ATTEMPTS):
+        try:
+            return attempt()
+        except DBAPIError as met:
+            if getattr(met.orig, "sqlstate", None) not in _TRANSIENT or number == _ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0.02, 0.2) * (number + 1))  # noqa: S311
+    raise AssertionError("unreachable")
+
+
+def _lock(connection: Connection, submission_id: UUID) -> Row[Any]:
+    return connection.execute(
+        select(submission).where(submission.c.submission_id == submission_id).with_for_update()
+    ).one()
+
+
+def _read_file(
+    database: Database, settings: Settings, catalogue: Catalogue, keyring: Keyring, submission_id: UUID
+) -> str:
+    """Parse and check the stored bytes into staging; a file that cannot be taken is refused as a whole."""
+    started = time.monotonic()
+    try:
+        with database.begin() as connection:
+            row = _lock(connection, submission_id)
+            if row.state != "received":
+                return str(row.state)
+            counts = _stage(connection, settings, catalogue, keyring, row)
+            point("staging.before_commit")
+    except FileRefused as refused:
+        return _refuse(database, keyring, submission_id, refused)
+    point("staging.after_commit")
+    log.info("checked", submission=str(submission_id), rows=counts["received"], seconds=round(time.monotonic() - started, 2))
+    return "checked"
+
+
+def _stage(
+    connection: Connection, settings: Settings, catalogue: Catalogue, keyring: Keyring, row: Row[Any]
+) -> dict[str, int]:
+    record_type = catalogue.record_types[row.record_type]
+    kind = connection.scalar(select(organisation.c.kind).where(organisation.c.code == row.organisation)) or ""
+    mapping = catalogue.mapping_for(row.organisation, kind, record_type.code)
+    limits = Limits(cpu_seconds=settings.parse_cpu_seconds, wall_seconds=settings.parse_wall_seconds)
+    point("parse.before")
+    parsed = parse(settings.files / row.stored_as, record_type, mapping, catalogue, limits)
+    context = CheckContext(
+        record_type=record_type,
+        mapping=mapping,
+        catalogue=catalogue,
+        areas=load_area_index(connection),
+        today=local_now(settings).date(),
+        fictitious_prefixes=settings.fictitious_prefixes,
+        digest_key=keyring.digest_key,
+        seal=keyring.seal,
+        new_uuids=new_uuids,
+    )
+    counts = {"received": 0, "held": 0, "refused": 0}
+    for batch in check(parsed.frames, parsed.columns, context):
+        point("check.batch")
+        staging.copy_staged(connection, row.submission_id, record_type.code, batch.staged)
+        staging.copy_errors(connection, row.submission_id, batch.errors)
+        counts["received"] += batch.received
+        counts["held"] += batch.held
+        counts["refused"] += batch.refused
+    point("staging.copied")
+    if record_type.all_or_nothing and counts["held"] + counts["refused"]:
+        raise FileRefused(code="F_ALL_OR_NOTHING", params={"rows": counts["held"] + counts["refused"]})
+    if counts["received"] > staging.WORTH_ANALYSING:
+        staging.refresh_statistics(connection, f"stg_{record_type.code}")
+    _note_checked(connection, row.submission_id, counts, parsed.facts)
+    return counts
+
+
+def _note_checked(connection: Connection, submission_id: UUID, counts: dict[str, int], facts: dict[str, Any]) -> None:
+    connection.execute(
+        update(submission)
+        .where(submission.c.submission_id == submission_id)
+        .values(state="checked", checked_at=utc_now(), facts=json.loads(json.dumps(facts, default=str)), **counts)
+    )
+
+
+def _refuse(database: Database, keyring: Keyring, submission_id: UUID, refused: FileRefused) -> str:
+    """The file as a whole is not taken: nothing of it is staged, the reason is on the receipt."""
+    with database.begin() as connection:
+        row = _lock(connection, submission_id)
+        if row.state == "received":
+            reason = {"code": refused.facts.get("code", "F_UNREADABLE"), "params": refused.facts.get("params", {})}
+            connection.execute(
+                update(submission)
+                .where(submission.c.submission_id == submission_id)
+                .values(state="refused", refusal=reason, checked_at=utc_now())
+            )
+            receipts.issue(connection, keyring, submission_id)
+    log.info("file refused", submission=str(submission_id), code=str(refused.facts.get("code")))
+    return "refused"
+
+
+def _change_register(database: Database, catalogue: Catalogue, keyring: Keyring, submission_id: UUID) -> str:
+    """Link, merge, receipt and change log in one transaction; the counter row is taken last."""
+    started = time.monotonic()
+    try:
+        with database.begin() as connection:
+            row = _lock(connection, submission_id)
+            if row.state != "checked" or not _begin_operation(connection, row):
+                return str(row.state)
+            record_type = catalogue.record_types[row.record_type]
+            counted = apply_staged(connection, submission_id, row.organisation, record_type, catalogue, row.received)
+            if row.dry_run:
+                raise _Preview(counted)
+            outcomes.note(connection, row, counted, "merged")
+            _finish(connection, keyring, submission_id)
+            point("pipeline.before_commit")
+    except _Preview as preview:
+        return _keep_preview(database, keyring, submission_id, preview.counted)
+    log.info("merged", submission=str(submission_id), rows=row.received, seconds=round(time.monotonic() - started, 2))
+    return "merged"
+
+
+def apply_staged(
+    connection: Connection, submission_id: UUID, source: str, record_type: RecordType, catalogue: Catalogue, rows: int = 0
+) -> outcomes.Counted:
+    """Link and merge what is staged; how the rows came out. One submission of a record type at a time."""
+    run_sql(connection, "SELECT pg_advisory_xact_lock(hashtext(:name))", name=f"merge {record_type.code}")
+    point("link.before")
+    link(connection, submission_id, record_type)
+    if rows > staging.WORTH_ANALYSING:
+        staging.refresh_statistics(connection, "person", "person_identifier")
+    point("link.after")
+    point("merge.before")
+    merge(connection, submission_id, source, record_type, catalogue)
+    point("merge.after")
+    return outcomes.count(connection, submission_id, record_type)
+
+
+def _finish(connection: Connection, keyring: Keyring, submission_id: UUID) -> None:
+    """Receipt first, then the numbers: between the counter and COMMIT there is only the log."""
+    point("receipt.before")
+    receipts.issue(connection, keyring, submission_id)
+    point("receipt.after")
+    point("changelog.before_counter")
+    number_changes(connection, submission_id)
+    point("changelog.after_counter")
+
+
+def _begin_operation(connection: Connection, row: Row[Any]) -> bool:
+    """An operation id takes effect once."""
+    made = run_sql(
+        connection,
+        "INSERT INTO {d}.operation (operation_id, submission_id, done_at) VALUES (:operation, :submission, :now)"
+        " ON CONFLICT DO NOTHING RETURNING operation_id",
+        operation=f"{row.organisation}:{row.operation_id}",
+        submission=row.submission_id,
+        now=utc_now(),
+    )
+    return bool(made)
+
+
+def _keep_preview(database: Database, keyring: Keyring, submission_id: UUID, counted: outcomes.Counted) -> str:
+    with database.begin() as connection:
+        row = _lock(connection, submission_id)
+        outcomes.note(connection, row, counted, "previewed")
+        receipts.issue(connection, keyring, submission_id)
+    return "previewed"
+
+
+def local_now(settings: Settings) -> datetime:
+    """The wall clock of the district: event dates and months are cut in its time zone."""
+    return utc_now().astimezone(ZoneInfo(settings.time_zone))

@@ -1,0 +1,133 @@
+"""The two statements a slice is made of: a page of its changes, and the slice as it stands now."""
+
+from __future__ import annotations
+
+from hub.registry.slice_definition import SliceDefinition, SliceType
+from mappings.catalogue import Catalogue, RecordType
+
+Values = dict[str, object]
+_INSTANT = "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'"
+
+
+def page_statement(definition: SliceDefinition, catalogue: Catalogue) -> tuple[str, Values]:
+    """One statement a page: head, how far the log was read, and the changes as JSON text, built in PostgreSQL.
+
+    Bind ``after``, ``upper`` (or NULL), ``window``, ``limit`` (or NULL) and ``first`` (delivery number).
+    """
+    values: Values = {"types": [one.record_type for one in definition.record_types]}
+    routed = ""
+    if definition.areas is not None:
+        routed = "AND (l.areas_before && CAST(:areas AS integer[]) OR l.areas_after && CAST(:areas AS integer[]))"
+        values["areas"] = list(definition.areas)
+    branches = [_change_branch(one, catalogue, number, values) for number, one in enumerate(definition.record_types)]
+    statement = f"""
+        WITH head AS (SELECT epoch, last_seq FROM {{d}}.feed_head),
+        log AS MATERIALIZED (
+            SELECT l.* FROM {{d}}.change_log l
+            WHERE l.seq > :after AND l.seq <= coalesce(CAST(:upper AS bigint), CAST(:after AS bigint) + :window)
+              AND l.record_type = ANY(CAST(:types AS text[])) {routed}
+            ORDER BY l.seq LIMIT :limit
+        ), change AS (
+            {" UNION ALL ".join(branches)}
+        ), numbered AS (
+            SELECT c.*, :first + row_number() OVER (ORDER BY seq) - 1 AS delivery_no FROM change c WHERE op IS NOT NULL
+        )
+        SELECT head.epoch, head.last_seq, (SELECT count(*) FROM log), (SELECT max(seq) FROM log),
+               (SELECT count(*) FROM numbered),
+               (SELECT string_agg(json_build_object('seq', seq, 'delivery_no', delivery_no, 'op', op,
+                       'record_type', record_type, 'record_id', record_id, 'person_id', person_id, 'version', version,
+                       'recorded_at', recorded_at, 'before', CASE WHEN op <> 'enter' THEN before END,
+                       'after', CASE WHEN op <> 'leave' THEN after END, 'source', source)::text, E',\\n' ORDER BY seq)
+                FROM numbered)
+        FROM head
+    """
+    return statement, values
+
+
+def slice_statement(one: SliceType, definition: SliceDefinition, catalogue: Catalogue) -> tuple[str, Values]:
+    """The records of one type that are in the slice now: id, person, version, source and the subscribed fields as JSON."""
+    values: Values = {}
+    record_type = catalogue.record_types[one.record_type]
+    tests = ["NOT v.voided", *_conditions(one, "v", 0, values)]
+    if definition.areas is not None:
+        tests.append("v.areas && CAST(:areas AS integer[])")
+        values["areas"] = list(definition.areas)
+    return (
+        f"SELECT v.record_id, {_main_person(record_type, 'v')}, v.version, v.source, {_payload(one, record_type, 'v')}"
+        f" FROM {{d}}.rec_{record_type.code} v {_sealed_join(one, record_type, 'v')} WHERE {' AND '.join(tests)}"
+        " ORDER BY v.record_id",
+        values,
+    )
+
+
+def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Values) -> str:
+    """Changes of one record type: the version before and the version after, and what that is to this slice."""
+    record_type = catalogue.record_types[one.record_type]
+    watched = [*one.fields, "person", *(["clinical"] if _clinical(one, record_type) else [])]
+    watched += [each.field for each in one.conditions]
+    values[f"watched_{number}"] = watched
+    areas = ("l.areas_before && CAST(:areas AS integer[])", "l.areas_after && CAST(:areas AS integer[])") if "areas" in values else ("true", "true")
+    before = " AND ".join(["b.record_id IS NOT NULL", "NOT b.voided", areas[0], *_conditions(one, "b", number, values)])
+    after = " AND ".join(["NOT a.voided", areas[1], *_conditions(one, "a", number, values)])
+    return f"""
+        SELECT l.seq, '{record_type.code}' AS record_type, l.record_id, a.person_id, l.version,
+               to_char(l.recorded_at AT TIME ZONE 'UTC', {_INSTANT}) AS recorded_at, a.source,
+               CASE WHEN was AND NOT is_in THEN 'leave' WHEN is_in AND NOT was THEN 'enter'
+                    WHEN was AND is_in AND coalesce(l.changed_fields && CAST(:watched_{number} AS text[]), true) THEN 'update' END AS op,
+               b.payload AS before, a.payload AS after
+        FROM log l
+        JOIN LATERAL ({_version(one, record_type, "l.version")}) a ON true
+        LEFT JOIN LATERAL ({_version(one, record_type, "l.version - 1")}) b ON l.op <> 'new'
+        CROSS JOIN LATERAL (SELECT coalesce({before}, false) AS was, coalesce({after}, false) AS is_in) inside
+        WHERE l.record_type = '{record_type.code}'
+    """
+
+
+def _version(one: SliceType, record_type: RecordType, version: str) -> str:
+    """One version of a record by its key, wherever it is kept: two index look-ups, never a scan."""
+    tested = "".join(f", v.{each.field}" for each in one.conditions)
+    columns = (
+        f"v.record_id, v.voided, v.source, {_main_person(record_type, 'v')} AS person_id,"
+        f" {_payload(one, record_type, 'v')} AS payload{tested}"
+    )
+    return " UNION ALL ".join(
+        f"SELECT {columns} FROM {{d}}.{table} v {_sealed_join(one, record_type, 'v')}"
+        f" WHERE v.record_id = l.record_id AND v.version = {version}"
+        for table in (f"rec_{record_type.code}", f"rec_{record_type.code}_history")
+    )
+
+
+def _payload(one: SliceType, record_type: RecordType, alias: str) -> str:
+    parts = [f"'{name}', {alias}.{name}" for name in one.fields if not record_type.by_name[name].clinical]
+    if _clinical(one, record_type):
+        parts.append("'_sealed', encode(sealed.sealed, 'base64')")
+    return f"json_build_object({', '.join(parts)})"
+
+
+def _clinical(one: SliceType, record_type: RecordType) -> bool:
+    return any(record_type.by_name[name].clinical for name in one.fields)
+
+
+def _sealed_join(one: SliceType, record_type: RecordType, alias: str) -> str:
+    if not _clinical(one, record_type):
+        return ""
+    return (
+        f"LEFT JOIN {{d}}.rec_{record_type.code}_sealed sealed"
+        f" ON sealed.record_id = {alias}.record_id AND sealed.version = {alias}.version"
+    )
+
+
+def _main_person(record_type: RecordType, alias: str) -> str:
+    return f"{alias}.{record_type.people[0].role}_ref" if record_type.people else "NULL::uuid"
+
+
+def _conditions(one: SliceType, alias: str, number: int, values: Values) -> list[str]:
+    tests = []
+    for place, condition in enumerate(one.conditions):
+        if condition.op == "not_empty":
+            tests.append(f"{alias}.{condition.field} IS NOT NULL")
+        else:
+            name = f"chosen_{number}_{place}"
+            values[name] = list(condition.values)
+            tests.append(f"{alias}.{condition.field}::text = ANY(CAST(:{name} AS text[]))")
+    return tests

@@ -1,0 +1,65 @@
+"""Pieces of SQL that every stage of the line writes the same way for one record type."""
+
+from __future__ import annotations
+
+from mappings.catalogue import RecordType, Role
+
+CHANGES = "('new', 'update', 'void', 'restore', 'reroute')"
+
+
+def identifier_joins(record_type: RecordType, staged: str = "s") -> str:
+    """Every identifier of every role looked up: aliases ``<role>_i<rank>``."""
+    joins = []
+    for role in record_type.people:
+        for rank, identifier in enumerate(role.identifiers):
+            alias = f"{role.role}_i{rank}"
+            joins.append(
+                f"LEFT JOIN {{d}}.person_identifier {alias}"
+                f" ON {alias}.kind = '{identifier.kind}' AND {alias}.value = {staged}.{identifier.field}"
+            )
+    return "\n".join(joins)
+
+
+def person_of(role: Role) -> str:
+    """The person a staged row means by this role, or NULL: the first identifier that is known."""
+    found = [f"{role.role}_i{rank}.person_id" for rank in range(len(role.identifiers))]
+    return f"coalesce({', '.join(found)})" if found else "NULL::uuid"
+
+
+def identifiers_disagree(record_type: RecordType) -> str:
+    """True where two identifiers of one role point to different persons."""
+    tests = [
+        f"{role.role}_i0.person_id <> {role.role}_i{rank}.person_id"
+        for role in record_type.people
+        for rank in range(1, len(role.identifiers))
+    ]
+    return f"coalesce({' OR '.join(tests)}, false)" if tests else "false"
+
+
+def record_key(record_type: RecordType, people: dict[str, str], staged: str = "s") -> str:
+    """The natural key as text: persons by their id (so that a corrected number finds the old record), the rest as kept."""
+    parts = []
+    for name in record_type.natural_key:
+        field = record_type.by_name[name]
+        value = f"{staged}.{name}::text"
+        if field.part == "id_no":
+            value = f"coalesce({people[field.role]}::text, {staged}.{name})"
+        parts.append(f"coalesce({value}, '')")
+    return " || '|' || ".join(parts)
+
+
+def event_day(record_type: RecordType, staged: str = "s") -> str:
+    """The day something happened, as a date; NULL where the type has none."""
+    if not record_type.event_date:
+        return "NULL::date"
+    field = record_type.by_name[record_type.event_date]
+    column = f"{staged}.{field.name}"
+    return f"to_date({column}, 'YYYY-MM')" if field.type == "month" else f"{column}::date"
+
+
+def version_columns(record_type: RecordType) -> list[str]:
+    """Column names of a record's version, in the order every statement lists them."""
+    people = [name for role in record_type.people for name in (f"{role.role}_ref", f"{role.role}_area")]
+    fields = [field.name for field in record_type.plain_fields]
+    envelope = ["record_id", "version", "source", "record_key", "voided", "submission_id", "row_no", "recorded_at"]
+    return [*envelope, "content_digest", "areas", *people, *fields]

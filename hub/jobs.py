@@ -1,0 +1,331 @@
+"""Work for later: a submission is received and its job queued in one transaction; one job a submission, never a row.
+
+The queue only says what to look at. What is right is decided by the submission's state, so a job may run twice,
+late, or not at all (the sweep finds it) without effect on the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+from uuid import UUID
+
+import msgspec
+import psycopg
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy, SyncPsycopgConnector
+from procrastinate.manager import JobManager
+from sqlalchemy import Connection, select, update
+
+from hub import audit
+from hub.database import Database, driver, run_sql, utc_now
+from hub.errors import HubError
+from hub.exchange import pipeline, receipts, receive
+from hub.faults import point
+from hub.registry.permissions import Actor, Right
+from hub.registry.rights import declares
+from hub.settings import Settings
+from hub.tables import submission
+from mappings.catalogue import Catalogue, load_catalogue
+
+MOST_ATTEMPTS = 5
+HEARTBEAT_SECONDS = 10.0
+STALLED_AFTER_SECONDS = 30.0
+CONCURRENCY = 2
+_KEPT_HOURS = 72
+_LOOK_AGAIN_SECONDS = 0.05
+_RETRY_SECONDS = 1.0
+_PRESENCE = (7_215, 2)  # advisory lock every living worker holds, shared
+
+log = logging.getLogger("hub.jobs")
+queue = App(connector=SyncPsycopgConnector())  # never opened: a worker puts its own pool in its place
+_on_the_callers_connection = JobManager(SyncPsycopgConnector())
+
+
+class JobFailed(Exception):
+    """A job's error by its type alone: a driver's message may quote a row."""
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a door may tell its sender: the bytes are safe and have a number."""
+
+    submission_id: UUID
+    receipt_number: str
+    state: str
+    repeated: bool
+
+
+def accept(
+    database: Database,
+    settings: Settings,
+    actor: Actor,
+    *,
+    stream: BinaryIO,
+    file_name: str,
+    record_type: str,
+    organisation: str,
+    period: str | None,
+    door: str,
+    dry_run: bool = False,
+    operation_id: str | None = None,
+    kind: str = "regular",
+    expected_sha256: str | None = None,
+    catalogue: Catalogue | None = None,
+) -> Accepted:
+    """The one gate behind every door: bytes on disk, ledger row and job together, or a HubError and nothing kept."""
+    sending = receive.Sending(
+        organisation=organisation,
+        record_type=record_type,
+        period=period,
+        file_name=file_name,
+        door=door,
+        kind=kind,
+        dry_run=dry_run,
+        operation_id=operation_id,
+    )
+    _admit(database, actor, sending, catalogue or _catalogue())
+    with receive.stored(settings, stream, expected_sha256) as file:
+        received = _enter(database, settings, actor, file, sending)
+    point("accept.after_commit")
+    return Accepted(
+        submission_id=received.submission_id,
+        receipt_number=received.receipt_number,
+        state=received.state,
+        repeated=received.repeated,
+    )
+
+
+def enqueue(connection: Connection, submission_id: UUID, organisation: str, record_type: str) -> None:
+    """Queue the submission's job in this transaction. One sender's files of one type run in the order they came."""
+    raw = driver(connection)
+    job = run_submission.configure(lock=f"{organisation}/{record_type}").job
+    raw.execute("SET LOCAL search_path = jobs")
+    _on_the_callers_connection.defer_job(job.evolve(task_kwargs={"submission_id": str(submission_id)}), connection=raw)
+    raw.execute("SET LOCAL search_path TO DEFAULT")
+
+
+def work(database: Database, settings: Settings, *, wait: bool = True, concurrency: int = CONCURRENCY) -> None:
+    """Run jobs until told to stop (SIGTERM, SIGINT), or, without ``wait``, until none is left."""
+    with _present(database) as alone:
+        asyncio.run(_work(database, settings, wait=wait, concurrency=concurrency, alone=alone))
+
+
+def worker_is_alive(connection: Connection) -> bool:
+    """Whether some process is working the queue: the lock goes with its connection, however it died."""
+    held = (
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = :a AND objid = :b"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"
+    )
+    return bool(run_sql(connection, held, a=_PRESENCE[0], b=_PRESENCE[1]))
+
+
+def wait_until_final(database: Database, submission_id: UUID, seconds: float) -> bool:
+    """Look at the ledger until the submission is final; False when the time is over first."""
+    until = time.monotonic() + seconds
+    while not _is_final(database, submission_id):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    return True
+
+
+def run_now(database: Database, settings: Settings, submission_id: UUID, seconds: float) -> bool:
+    """Wait for a living worker, or do the queued work here while there is none; whether the submission is final."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not _is_worked_on(database):
+            work(database, settings, wait=False)
+        if wait_until_final(database, submission_id, _RETRY_SECONDS):
+            return True
+    return False
+
+
+def sweep(database: Database, older_than_seconds: float = 30.0) -> int:
+    """Queue again every submission that waits without a job (a lost queue, a restored backup); how many."""
+    with database.begin() as connection:
+        waiting = run_sql(connection, _WAITING, seconds=older_than_seconds)
+        for submission_id, organisation, record_type in waiting:
+            enqueue(connection, UUID(str(submission_id)), str(organisation), str(record_type))
+    return len(waiting)
+
+
+_WAITING = """
+SELECT s.submission_id, s.organisation, s.record_type
+  FROM {d}.submission s
+ WHERE s.state IN ('received', 'checked')
+   AND s.received_at < now() - make_interval(secs => :seconds)
+   AND NOT EXISTS (SELECT 1 FROM jobs.procrastinate_jobs j
+                    WHERE j.status IN ('todo', 'doing') AND j.task_name = 'run_submission'
+                      AND j.args ->> 'submission_id' = s.submission_id::text)
+ ORDER BY s.received_at
+"""
+
+
+# ---- the jobs ----
+
+
+@declares(Right.SYSTEM)
+@queue.task(
+    name="run_submission", pass_context=True, retry=RetryStrategy(max_attempts=MOST_ATTEMPTS, exponential_wait=2)
+)
+def run_submission(context: JobContext, submission_id: str) -> None:
+    """Take one submission through the line."""
+    database, settings = _tools(context)
+    point("job.started")
+    try:
+        pipeline.run(database, settings, UUID(submission_id))
+    except Exception as wrong:
+        _note_failure(database, context, UUID(submission_id), wrong)
+        raise JobFailed(type(wrong).__name__) from None
+    point("job.done")
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="* * * * *")
+@queue.task(name="retry_stalled", pass_context=True, queueing_lock="retry_stalled")
+async def retry_stalled(context: JobContext, timestamp: int) -> None:
+    """Give the jobs of dead workers to a living one."""
+    await _retry_stalled(context.app, STALLED_AFTER_SECONDS)
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="* * * * *")
+@queue.task(name="sweep_submissions", pass_context=True, queueing_lock="sweep_submissions")
+def sweep_submissions(context: JobContext, timestamp: int) -> None:
+    """Find submissions nobody is working on."""
+    sweep(_tools(context)[0])
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="*/5 * * * *")
+@queue.task(name="seal_audit", pass_context=True, queueing_lock="seal_audit")
+def seal_audit(context: JobContext, timestamp: int) -> None:
+    """Link the new audit lines to the sealed ones."""
+    with _tools(context)[0].begin() as connection:
+        audit.seal(connection, utc_now())
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="17 * * * *")
+@queue.task(name="tidy", pass_context=True, queueing_lock="tidy")
+async def tidy(context: JobContext, timestamp: int) -> None:
+    """Remove finished jobs and files no ledger row names."""
+    database, settings = _tools(context)
+    await context.app.job_manager.delete_old_jobs(nb_hours=_KEPT_HOURS)
+    await asyncio.to_thread(_remove_orphans, database, settings)
+
+
+# ---- beneath ----
+
+
+@functools.cache
+def _catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+def _admit(database: Database, actor: Actor, sending: receive.Sending, catalogue: Catalogue) -> None:
+    """Refuse early, and note the refusal: it must outlive the transaction it ends."""
+    try:
+        with database.begin() as connection:
+            receive.admit(connection, catalogue, actor, sending)
+    except HubError as refused:
+        with database.begin() as connection:
+            facts = {"record_type": sending.record_type, "problem": refused.problem}
+            audit.record(connection, actor, Right.SUBMIT, sending.organisation, "refused", **facts)
+        raise
+
+
+def _enter(
+    database: Database, settings: Settings, actor: Actor, file: receive.StoredFile, sending: receive.Sending
+) -> receive.Received:
+    with database.begin() as connection:
+        received = receive.receive(connection, settings, actor, file, sending)
+        point("accept.before_enqueue")
+        if received.must_run:
+            enqueue(connection, received.submission_id, sending.organisation, sending.record_type)
+        point("accept.before_commit")
+    return received
+
+
+async def _work(database: Database, settings: Settings, *, wait: bool, concurrency: int, alone: bool) -> None:
+    with queue.replace_connector(_pool(database)) as app:
+        async with app.open_async():
+            await _run_worker(app, database, settings, wait=wait, concurrency=concurrency, alone=alone)
+
+
+async def _run_worker(
+    app: App, database: Database, settings: Settings, *, wait: bool, concurrency: int, alone: bool
+) -> None:
+    await _retry_stalled(app, 0.0 if alone else STALLED_AFTER_SECONDS)
+    await app.run_worker_async(
+        wait=wait,
+        concurrency=concurrency,
+        listen_notify=wait,
+        install_signal_handlers=wait,
+        update_heartbeat_interval=HEARTBEAT_SECONDS,
+        stalled_worker_timeout=STALLED_AFTER_SECONDS,
+        fetch_job_polling_interval=2.0,
+        additional_context={"database": database, "settings": settings},
+    )
+
+
+def _pool(database: Database) -> PsycopgConnector:
+    return PsycopgConnector(conninfo=_conninfo(database), kwargs={"options": "-csearch_path=jobs"}, max_size=6)
+
+
+async def _retry_stalled(app: App, seconds: float) -> None:
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=seconds):
+        await app.job_manager.retry_job(job, retry_at=utc_now())
+
+
+@contextmanager
+def _present(database: Database) -> Iterator[bool]:
+    """Hold the workers' shared lock; True when no other worker was there, so that every running job is a dead one's."""
+    with psycopg.connect(_conninfo(database), autocommit=True) as connection:
+        alone = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _PRESENCE).fetchone() == (True,)
+        connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", _PRESENCE)
+        if alone:
+            connection.execute("SELECT pg_advisory_unlock(%s, %s)", _PRESENCE)
+        yield alone
+
+
+def _conninfo(database: Database) -> str:
+    return database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _tools(context: JobContext) -> tuple[Database, Settings]:
+    tools: dict[str, Any] = context.additional_context
+    return tools["database"], tools["settings"]
+
+
+def _note_failure(database: Database, context: JobContext, submission_id: UUID, wrong: Exception) -> None:
+    """Log where it failed without the values; after the last attempt the submission waits for a person, not for us."""
+    frames = traceback.extract_tb(wrong.__traceback__)[-6:]
+    place = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
+    log.error("submission %s: %s at %s", submission_id, type(wrong).__name__, place)
+    if context.job.attempts >= MOST_ATTEMPTS:
+        with database.begin() as connection:
+            mine = submission.c.submission_id == submission_id
+            waiting = submission.c.state.in_(("received", "checked"))
+            connection.execute(update(submission).where(mine, waiting).values(state="failed"))
+
+
+def _remove_orphans(database: Database, settings: Settings) -> None:
+    with database.begin() as connection:
+        receive.remove_orphans(connection, settings)
+
+
+def _is_worked_on(database: Database) -> bool:
+    with database.begin() as connection:
+        return worker_is_alive(connection)
+
+
+def _is_final(database: Database, submission_id: UUID) -> bool:
+    with database.begin() as connection:
+        row = connection.execute(select(submission).where(submission.c.submission_id == submission_id)).one()
+    return receipts.is_final(row)

@@ -1,0 +1,184 @@
+"""The DDL of every record type, from its TOML: current, history, sealed and staging table, and the views over them.
+
+Changes are additive only. A field may be added; one that disappears from the catalogue is retired (its column stays);
+a changed type is refused with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+
+from hub.database import district_of
+from hub.errors import HubError
+from mappings.catalogue import Catalogue, Field, FieldType, RecordType
+
+COLUMN_TYPES: dict[FieldType, str] = {
+    "text": "text",
+    "name": "text",
+    "id_no": "text",
+    "code": "text",
+    "month": "text",
+    "area": "text",
+    "division": "text",
+    "phone": "text",
+    "certificate": "text",
+    "uscc": "text",
+    "date": "date",
+    "datetime": "timestamp without time zone",
+    "integer": "bigint",
+    "decimal": "numeric",
+    "boolean": "boolean",
+}
+
+ENVELOPE = {
+    "record_id": "uuid NOT NULL",
+    "version": "integer NOT NULL",
+    "source": "text NOT NULL",
+    "record_key": 'text COLLATE "C" NOT NULL',
+    "voided": "boolean NOT NULL",
+    "submission_id": "uuid NOT NULL",
+    "row_no": "integer NOT NULL",
+    "recorded_at": "timestamp with time zone NOT NULL",
+    "content_digest": "bytea NOT NULL",
+    "areas": "integer[] NOT NULL",
+}
+
+
+class IncompatibleRecordType(HubError):
+    """信息类别的改动不是增量的，不能迁移。 A record type changed in a way that is not additive; it cannot be migrated."""
+
+    problem = "incompatible-record-type"
+
+
+def version_columns(record_type: RecordType) -> list[str]:
+    """Column names of a record's version, in table order."""
+    people = [name for role in record_type.people for name in (f"{role.role}_ref", f"{role.role}_area")]
+    return [*ENVELOPE, *people, *(field.name for field in record_type.plain_fields)]
+
+
+def staged_columns(record_type: RecordType) -> list[str]:
+    """Column names of the staging table, in the order the check stage writes them (after submission_id)."""
+    people = [name for role in record_type.people for name in (f"{role.role}_new", f"{role.role}_area")]
+    fields = [field.name for field in record_type.plain_fields]
+    return ["row_no", "sheet_row", "change_kind", "held", "content_digest", "new_record", *people, *fields, "sealed"]
+
+
+def reconcile(connection: Connection, catalogue: Catalogue) -> list[str]:
+    """Bring the record tables to the catalogue's state; the statements that were needed."""
+    done = []
+    for record_type in catalogue.record_types.values():
+        if record_type.enabled:
+            done += [_execute(connection, statement) for statement in _needed(connection, record_type)]
+    done += [_execute(connection, statement) for statement in _views(catalogue)]
+    return done
+
+
+def _execute(connection: Connection, statement: str) -> str:
+    statement = statement.replace("{d}", district_of(connection))
+    connection.execute(text(statement))
+    return statement
+
+
+def _needed(connection: Connection, record_type: RecordType) -> Iterator[str]:
+    for table, columns, tail in _tables(record_type):
+        existing = _existing_columns(connection, table)
+        if not existing:
+            body = ", ".join([*(f"{name} {kind}" for name, kind in columns.items()), tail])
+            yield f"CREATE TABLE {{d}}.{table} ({body})"
+        else:
+            yield from _additions(table, columns, existing)
+    yield from _indexes(record_type)
+
+
+def _additions(table: str, wanted: dict[str, str], existing: dict[str, str]) -> Iterator[str]:
+    for name, kind in wanted.items():
+        plain = kind.replace(" NOT NULL", "").replace(' COLLATE "C"', "")
+        if name not in existing:
+            yield f"ALTER TABLE {{d}}.{table} ADD COLUMN {name} {plain}"
+        elif existing[name] != plain:
+            raise IncompatibleRecordType(f"{table}.{name}: {existing[name]} -> {plain}")
+
+
+def _existing_columns(connection: Connection, table: str) -> dict[str, str]:
+    found = connection.execute(
+        text(
+            "SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a"
+            " WHERE a.attrelid = to_regclass(:table) AND a.attnum > 0 AND NOT a.attisdropped"
+        ),
+        {"table": f"{district_of(connection)}.{table}"},
+    )
+    return {str(name): str(kind) for name, kind in found}
+
+
+def _tables(record_type: RecordType) -> Iterator[tuple[str, dict[str, str], str]]:
+    code = record_type.code
+    version = ENVELOPE | _people(record_type, "ref") | _fields(record_type.plain_fields)
+    yield f"rec_{code}", version, f"CONSTRAINT pk_rec_{code} PRIMARY KEY (record_id)"
+    yield f"rec_{code}_history", version, f"CONSTRAINT pk_rec_{code}_history PRIMARY KEY (record_id, version)"
+    if record_type.clinical_fields:
+        sealed = {"record_id": "uuid NOT NULL", "version": "integer NOT NULL", "sealed": "bytea NOT NULL"}
+        yield f"rec_{code}_sealed", sealed, f"CONSTRAINT pk_rec_{code}_sealed PRIMARY KEY (record_id, version)"
+    yield f"stg_{code}", _staging(record_type), f"CONSTRAINT pk_stg_{code} PRIMARY KEY (submission_id, row_no)"
+
+
+def _staging(record_type: RecordType) -> dict[str, str]:
+    envelope = {
+        "submission_id": "uuid NOT NULL",
+        "row_no": "integer NOT NULL",
+        "sheet_row": "integer NOT NULL",
+        "change_kind": "text NOT NULL",
+        "held": "boolean NOT NULL",
+        "content_digest": "bytea NOT NULL",
+        "new_record": "uuid NOT NULL",
+    }
+    return envelope | _people(record_type, "new") | _fields(record_type.plain_fields) | {"sealed": "bytea"}
+
+
+def _people(record_type: RecordType, suffix: str) -> dict[str, str]:
+    columns = {}
+    for role in record_type.people:
+        columns[f"{role.role}_{suffix}"] = "uuid"
+        columns[f"{role.role}_area"] = "integer"
+    return columns
+
+
+def _fields(fields: tuple[Field, ...]) -> dict[str, str]:
+    return {field.name: COLUMN_TYPES[field.type] for field in fields}
+
+
+def _indexes(record_type: RecordType) -> Iterator[str]:
+    code = record_type.code
+    yield f"CREATE UNIQUE INDEX IF NOT EXISTS uq_rec_{code}_key ON {{d}}.rec_{code} (record_key, source)"
+    for role in record_type.people:
+        yield (
+            f"CREATE INDEX IF NOT EXISTS ix_rec_{code}_{role.role} ON {{d}}.rec_{code} ({role.role}_ref)"
+            f" WHERE {role.role}_ref IS NOT NULL"
+        )
+
+
+def _views(catalogue: Catalogue) -> Iterator[str]:
+    enabled = [record_type for record_type in catalogue.record_types.values() if record_type.enabled]
+    for record_type in enabled:
+        columns = ", ".join(version_columns(record_type))
+        yield f"DROP VIEW IF EXISTS {{d}}.ver_{record_type.code}"
+        yield (
+            f"CREATE VIEW {{d}}.ver_{record_type.code} WITH (security_invoker = true) AS"
+            f" SELECT {columns} FROM {{d}}.rec_{record_type.code}"
+            f" UNION ALL SELECT {columns} FROM {{d}}.rec_{record_type.code}_history"
+        )
+    yield (
+        "CREATE OR REPLACE VIEW {d}.area_place WITH (security_invoker = true) AS"
+        " SELECT a.area_id, t.area_id AS leaf_id, CASE t.kind WHEN 'village' THEN t.parent_id ELSE t.area_id END AS town_id"
+        " FROM {d}.area a JOIN {d}.area t ON t.area_id = coalesce(a.successor_id, a.area_id) WHERE t.kind <> 'district'"
+    )
+    yield "DROP VIEW IF EXISTS {d}.record_person"
+    branches = [
+        f"SELECT '{t.code}'::text AS record_type, record_id, '{role.role}'::text AS role, {role.role}_ref AS person_id"
+        f" FROM {{d}}.rec_{t.code} WHERE {role.role}_ref IS NOT NULL"
+        for t in enabled
+        for role in t.people
+    ]
+    if branches:
+        yield f"CREATE VIEW {{d}}.record_person WITH (security_invoker = true) AS {' UNION ALL '.join(branches)}"

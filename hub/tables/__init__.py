@@ -1,0 +1,36 @@
+"""What is kept: the fixed tables, one file a subject.
+
+Record tables are built from mappings/record_types by hub.operations.record_tables.
+"""
+
+from hub.tables.access import account, api_key, audit, audit_seal, web_session
+from hub.tables.base import metadata
+from hub.tables.feed import change_log, delivery, difference, feed_batch, feed_head, subscription, subscription_version
+from hub.tables.people import person, person_identifier
+from hub.tables.registry import area, area_version, organisation
+from hub.tables.submissions import idempotency_key, operation, row_error, submission
+
+__all__ = [
+    "account",
+    "api_key",
+    "area",
+    "area_version",
+    "audit",
+    "audit_seal",
+    "change_log",
+    "delivery",
+    "difference",
+    "feed_batch",
+    "feed_head",
+    "idempotency_key",
+    "metadata",
+    "operation",
+    "organisation",
+    "person",
+    "person_identifier",
+    "row_error",
+    "submission",
+    "subscription",
+    "subscription_version",
+    "web_session",
+]

@@ -1,0 +1,16 @@
+"""One metadata for all fixed tables; the schema name ``district`` is translated to the real one per engine."""
+
+from sqlalchemy import MetaData
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+DISTRICT = "district"
+SHARED = "shared"
+ADMIN = "admin"

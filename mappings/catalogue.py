@@ -1,0 +1,179 @@
+"""What the district exchanges, as data: record types, code sets, departments' columns, row errors.
+
+Everything here is read once at start from the TOML files beside this module and is immutable afterwards.
+A broken file stops the start with file, line and key (``CatalogueError``).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+Sensitivity = Literal["public", "internal", "personal", "sensitive", "clinical"]
+FieldType = Literal[
+    "text", "name", "id_no", "code", "date", "datetime", "month", "integer", "decimal", "boolean",
+    "area", "division", "phone", "certificate", "uscc",
+]  # fmt: skip
+Level = Literal["error", "hold", "warning", "note"]
+
+# The parts of a PersonRef, in order. A role has a subset; a column is prefix + part.
+PERSON_PARTS = (
+    "name", "id_type", "id_no", "sex", "birth_date", "ethnicity",
+    "hukou_div", "hukou_addr", "live_div", "live_addr", "phone",
+)  # fmt: skip
+
+
+class CatalogueError(Exception):
+    """映射文件有误。 A mapping file is broken."""
+
+    def __init__(self, file: str, line: int, key: str, reason: str) -> None:
+        self.file, self.line, self.key, self.reason = file, line, key, reason
+        super().__init__(f"{file}:{line}: {key}: {reason}")
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of a record type; ``name`` is also its column in the record table and its key in the API."""
+
+    name: str
+    title: str
+    type: FieldType
+    sensitivity: Sensitivity
+    title_en: str = ""
+    code_set: str = ""  # name of a file in codes/, for type = "code"
+    required: bool = False  # empty -> error E_REQUIRED
+    role: str = ""  # set when the field is a part of a person: the role's name
+    part: str = ""  # and which part (one of PERSON_PARTS)
+
+    @property
+    def clinical(self) -> bool:
+        return self.sensitivity == "clinical"
+
+
+class Identifier(msgspec.Struct, frozen=True, kw_only=True):
+    """How a role's person is recognised: the value of ``field`` among identifiers of ``kind``."""
+
+    kind: str  # "id_no" | "birth_cert" | ...
+    field: str
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """One person a record speaks of. Columns: ``<role>_ref`` (person), ``<role>_area`` (own area)."""
+
+    role: str
+    title: str
+    prefix: str  # "" for the main role `person`, else "mother_" ...
+    required: bool
+    identifiers: tuple[Identifier, ...]  # tried in this order; the first match wins, the others are added to the person
+    area_fields: tuple[str, ...] = ()  # by precedence (live before hukou); the first not empty gives <role>_area
+    sets_home: bool = False  # a record of this type says where this person now lives (by event date)
+
+
+class RecordType(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One kind of record: its fields, its people, its key."""
+
+    code: str
+    title: str
+    title_en: str
+    natural_key: tuple[str, ...]  # field names; a field that is a role's id_no stands for that person
+    event_date: str  # the field (date/datetime/month) that says when it happened; "" if none
+    sources: tuple[str, ...]  # organisation codes or kinds ("town", "care") that may send it
+    people: tuple[Role, ...]
+    fields: tuple[Field, ...]  # expanded: person parts first, in role order, then the type's own
+    enabled: bool = True
+    restricted: bool = False  # the type itself is clinical: its records stay among organisations of kind care
+    sharing: Literal["unconditional", "conditional", "none"] = "conditional"
+    all_or_nothing: bool = False
+    no_id_allowed: bool = False  # newborn and death types: a person may have no identity number yet
+    date_precision: Literal["day", "month"] = "day"
+    dropped_headers: tuple[str, ...] = ()  # columns dropped at the door, and said so on the receipt (own + common)
+    corrects_identity: bool = False  # identity_correction: new_id becomes an identifier of the person
+    file: str = ""
+
+    @cached_property
+    def by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
+    @cached_property
+    def plain_fields(self) -> tuple[Field, ...]:
+        """Fields kept as typed columns."""
+        return tuple(field for field in self.fields if not field.clinical)
+
+    @cached_property
+    def clinical_fields(self) -> tuple[Field, ...]:
+        """Fields kept only in the sealed side table."""
+        return tuple(field for field in self.fields if field.clinical)
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    value: str
+    title: str
+    title_en: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+class CodeSet(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    title: str
+    source: str  # the standard, e.g. "GB/T 2261.1-2003"
+    codes: tuple[Code, ...]
+
+
+class ColumnRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One column as a department writes it: header, synonyms, which field it fills."""
+
+    field: str
+    header: str
+    synonyms: tuple[str, ...] = ()
+    group: str = ""  # upper row of a two-row header: 男方 / 母亲 ...
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True):
+    """One department's (or the towns') columns for one record type."""
+
+    organisation: str  # organisation code, or kind "town" for all towns
+    record_type: str
+    title: str  # title row as the department writes it, {unit} and {month} filled in
+    columns: tuple[ColumnRule, ...]
+    template: Literal["words", "codes"] = "words"
+    ignored: tuple[str, ...] = ()  # headers known and not taken (序号, 备注 ...)
+    constants: dict[str, str] = msgspec.field(default_factory=dict)  # field -> fixed value
+    encoding: str = "utf-8"  # what the demo writes
+    format: str = "csv"
+    file: str = ""
+
+
+class RowErrorKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of row error: what is wrong, how to fix it; zh first, en too."""
+
+    code: str
+    level: Level
+    title: str
+    title_en: str
+    message: str  # may use {value} {field} {expected} ...
+    message_en: str
+    fix: str
+    fix_en: str
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    record_types: dict[str, RecordType]
+    code_sets: dict[str, CodeSet]
+    mappings: dict[tuple[str, str], Mapping]  # (organisation code or kind, record type)
+    row_errors: dict[str, RowErrorKind]
+    version: str  # digest of all files
+
+    def mapping_for(self, organisation: str, kind: str, record_type: str) -> Mapping | None:
+        """The organisation's own mapping, else its kind's, else the first known one of the type."""
+        own = self.mappings.get((organisation, record_type)) or self.mappings.get((kind, record_type))
+        if own is not None:
+            return own
+        return next((m for (_, code), m in self.mappings.items() if code == record_type), None)
+
+
+def load_catalogue() -> Catalogue:
+    """Read every TOML file under mappings/; raise CatalogueError with file, line and key."""
+    from mappings.loader import load  # the loader builds these shapes, so it cannot be imported above them
+
+    return load()

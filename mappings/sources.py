@@ -1,0 +1,124 @@
+"""How the TOML files are written: the shapes the loader reads before it expands them into the catalogue."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mappings.catalogue import Code, ColumnRule, FieldType, Identifier, Level, Sensitivity
+
+
+class FieldSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A field of the type's own."""
+
+    name: str
+    title: str
+    type: FieldType
+    sensitivity: Sensitivity
+    title_en: str = ""
+    code_set: str = ""
+    required: bool = False
+
+
+class IdentifierSource(Identifier, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a person is recognised."""
+
+
+class PersonSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One person of a record, compact: ``parts`` become fields ``<prefix><part>``."""
+
+    role: str
+    title: str
+    parts: tuple[str, ...]
+    identifiers: tuple[IdentifierSource, ...]
+    title_en: str = ""
+    required: bool = False
+    required_parts: tuple[str, ...] = ()
+    area_parts: tuple[str, ...] = ()
+    part_titles: dict[str, str] = msgspec.field(default_factory=dict)
+    sets_home: bool = False
+    minor: bool = False  # under 14: every part is sensitive
+
+
+class RecordTypeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of record_types/."""
+
+    code: str
+    title: str
+    title_en: str
+    natural_key: tuple[str, ...]
+    sources: tuple[str, ...]
+    event_date: str = ""
+    people: tuple[PersonSource, ...] = ()
+    fields: tuple[FieldSource, ...] = ()
+    enabled: bool = True
+    restricted: bool = False
+    sharing: Literal["unconditional", "conditional", "none"] = "conditional"
+    all_or_nothing: bool = False
+    no_id_allowed: bool = False
+    date_precision: Literal["day", "month"] = "day"
+    dropped_headers: tuple[str, ...] = ()
+    corrects_identity: bool = False
+
+
+class CodeSource(Code, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One value of a code set."""
+
+
+class CodeSetSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of codes/; its name is the set's name."""
+
+    title: str
+    source: str
+    codes: tuple[CodeSource, ...]
+
+
+class ColumnSource(ColumnRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One column of a department's file."""
+
+
+class MappingSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of a department's folder."""
+
+    organisation: str
+    record_type: str
+    title: str
+    columns: tuple[ColumnSource, ...]
+    template: Literal["words", "codes"] = "words"
+    ignored: tuple[str, ...] = ()
+    constants: dict[str, str] = msgspec.field(default_factory=dict)
+    encoding: str = "utf-8"
+    format: Literal["csv", "xlsx"] = "csv"
+
+
+class RowErrorSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of row_errors.toml; the table's name is the code."""
+
+    level: Level
+    title: str
+    title_en: str
+    message: str
+    message_en: str
+    fix: str
+    fix_en: str
+
+
+class OrganisationSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of organisations.toml: who may be named as a source or own a mapping."""
+
+    code: str
+    title: str
+    kind: str
+
+
+class OrganisationsSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """organisations.toml."""
+
+    organisations: tuple[OrganisationSource, ...]
+
+
+class DroppedHeadersSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """dropped_headers.toml: columns no record type takes."""
+
+    headers: tuple[str, ...]

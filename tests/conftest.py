@@ -1,0 +1,99 @@
+"""One real PostgreSQL a test process, one fresh database a test, cloned from a provisioned template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hub.database import Database
+from hub.embedded import Cluster, Urls
+from hub.operations.provisioning import provision
+from hub.settings import Settings, load_settings
+from mappings.catalogue import Catalogue, load_catalogue
+
+_numbers = count()
+# fsync off: these tests kill hub processes, never PostgreSQL; the fault campaign uses the real settings
+_FAST = {"fsync": "off", "shared_buffers": "96MB", "max_connections": "200"}
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> Iterator[Cluster]:
+    home = tmp_path_factory.mktemp("cluster")
+    cluster = Cluster(home, _FAST)
+    cluster.start()
+    execute(cluster, "CREATE DATABASE hub_template OWNER hub_owner")
+    provision(cluster.urls("hub_template").owner, test_settings(home), catalogue)
+    yield cluster
+    cluster.stop()
+    if cluster.base.parent == Path("/var/lib/hub-postgres"):
+        import shutil
+
+        shutil.rmtree(cluster.base, ignore_errors=True)
+
+
+def test_settings(home: Path) -> Settings:
+    return load_settings(home, fictitious_prefixes=("999001",), demo=True)
+
+
+test_settings.__test__ = False  # type: ignore[attr-defined]
+
+
+def execute(cluster: Cluster, statement: str) -> None:
+    url = cluster.urls("postgres").superuser.replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def urls(cluster: Cluster) -> Iterator[Urls]:
+    """The URLs of a fresh, provisioned database, dropped afterwards."""
+    name = f"test_{next(_numbers)}"
+    execute(cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
+    yield cluster.urls(name)
+    execute(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, urls: Urls) -> Settings:
+    home = tmp_path / "home"
+    return load_settings(
+        home,
+        database_url=urls.app,
+        owner_url=urls.owner,
+        worker_url=urls.worker,
+        fictitious_prefixes=("999001",),
+        demo=True,
+    )
+
+
+@pytest.fixture
+def database(urls: Urls, settings: Settings) -> Iterator[Database]:
+    """A fresh hub, as the worker sees it."""
+    database = Database(urls.worker, settings.district)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def app_database(urls: Urls, settings: Settings) -> Iterator[Database]:
+    """The same hub, as the web door sees it."""
+    database = Database(urls.app, settings.district)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def owner_database(urls: Urls, settings: Settings) -> Iterator[Database]:
+    """The same hub, as its owner sees it: to look where no role of the hub may."""
+    database = Database(urls.owner, settings.district)
+    yield database
+    database.close()

@@ -1,0 +1,134 @@
+"""A founded district behind its web door: who signs in, what they send, and a worker that does what was queued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from litestar import Litestar
+from sqlalchemy import Connection
+
+from hub import jobs
+from hub.app import create_app
+from hub.database import Database
+from hub.keyring import Keyring
+from hub.registry.accounts import create_account
+from hub.registry.api_keys import issue_key
+from hub.registry.areas import AreaRow, import_areas, load_area_index
+from hub.registry.organisations import Organisation, OrganisationKind, save_organisation
+from hub.registry.permissions import ROLES, SYSTEM_ACTOR
+from hub.settings import Settings
+from mappings.catalogue import Catalogue
+
+HEADERS = ("姓名", "公民身份号码", "性别", "出生日期", "民族", "所属社区(村)", "迁入日期")
+TOWN, OTHER_TOWN = "999001001", "999001100"
+VILLAGE, OTHER_VILLAGE = "999001001001", "999001100200"
+AREAS = (
+    AreaRow("999001000000", "云岭区", "district"),
+    AreaRow("999001001000", "清溪街道", "town", "999001000000"),
+    AreaRow(VILLAGE, "光明社区", "village", "999001001000"),
+    AreaRow("999001001002", "和平社区", "village", "999001001000"),
+    AreaRow("999001100000", "白鹭镇", "town", "999001000000"),
+    AreaRow(OTHER_VILLAGE, "松坪村", "village", "999001100000"),
+)
+ORGANISATIONS: tuple[tuple[str, OrganisationKind, str, str], ...] = (
+    ("public_security", "department", "云岭区公安分局", "Public security"),
+    ("health", "department", "云岭区卫健局", "Health"),
+    ("labour", "department", "云岭区人社局", "Labour"),
+    ("mch_station", "care", "云岭区妇幼服务站", "Maternal and child health"),
+    ("bureau", "bureau", "云岭区人口信息管理局", "District bureau"),
+    (TOWN, "town", "清溪街道", "Qingxi office"),
+    (OTHER_TOWN, "town", "白鹭镇", "Bailu town"),
+)
+STAFF = (
+    ("gongan", "public_security", "department_clerk"),
+    ("renshe", "labour", "department_clerk"),
+    ("fuyou", "mch_station", "care_worker"),
+    ("qingxi", TOWN, "town_officer"),
+    ("bailu", OTHER_TOWN, "town_officer"),
+    ("quju", "bureau", "bureau_operator"),
+    ("shenji", "bureau", "auditor"),
+)
+PASSWORD = "秋水长天-2026"
+THIS_MONTH = datetime.now(UTC).astimezone().strftime("%Y-%m")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The application and what is behind it."""
+
+    app: Litestar
+    settings: Settings
+    worker: Database
+    served: Database
+    keys: dict[str, str]
+
+    def work(self) -> None:
+        """Do everything that is queued, then return."""
+        jobs.work(self.worker, self.settings, wait=False)
+
+    def key_of(self, organisation: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.keys[organisation]}"}
+
+
+@contextmanager
+def founded_hub(database: Database, app_database: Database, settings: Settings, catalogue: Catalogue) -> Iterator[Hub]:
+    """``database`` is the worker's, ``app_database`` the web door's."""
+    with app_database.begin() as connection:
+        keys = _found(connection, settings)
+    app = create_app(settings, app_database, catalogue, Keyring.load(settings.home))
+    yield Hub(app, settings, database, app_database, keys)
+
+
+def _found(connection: Connection, settings: Settings) -> dict[str, str]:
+    import_areas(connection, SYSTEM_ACTOR, AREAS, date(2020, 1, 1))
+    codes = load_area_index(connection).codes
+    for code, kind, name, name_en in ORGANISATIONS:
+        area_id = codes[f"{code}000"] if kind == "town" else None
+        one = Organisation(
+            code=code, district=settings.district, name=name, name_en=name_en, kind=kind, area_id=area_id
+        )
+        save_organisation(connection, SYSTEM_ACTOR, one)
+    for login, organisation, role in STAFF:
+        open_account(connection, login, organisation, role)
+    scopes = ROLES["integrator"]
+    return {
+        code: issue_key(connection, SYSTEM_ACTOR, organisation=code, title="接口", scopes=scopes).text
+        for code in ("public_security", "labour", "health")
+    }
+
+
+def open_account(connection: Connection, login: str, organisation: str, role: str, *, must_change: bool = False) -> None:
+    create_account(
+        connection, SYSTEM_ACTOR, login=login, name=login, organisation=organisation, roles=[role],
+        password=PASSWORD, must_change_password=must_change,
+    )  # fmt: skip
+
+
+def identity_number(serial: int, birth: str = "19900307") -> str:
+    """A well-formed number of nobody: the prefix 999001 is assigned to no place."""
+    body = f"999001{birth}{serial:03d}"
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    total = sum(weight * int(digit) for weight, digit in zip(weights, body, strict=True))
+    return body + "10X98765432"[total % 11]
+
+
+def move_in(serial: int, **changes: str) -> dict[str, str]:
+    """One row of a police station's list of people who moved in, under its own headers."""
+    row = {
+        "姓名": "王小明",
+        "公民身份号码": identity_number(serial),
+        "性别": "男" if serial % 2 else "女",
+        "出生日期": "1990-03-07",
+        "民族": "汉族",
+        "所属社区(村)": VILLAGE,
+        "迁入日期": f"{THIS_MONTH}-01",
+    }
+    return row | changes
+
+
+def csv_of(*rows: dict[str, str]) -> bytes:
+    lines = [",".join(HEADERS), *(",".join(row[header] for header in HEADERS) for row in rows)]
+    return ("\r\n".join(lines) + "\r\n").encode()

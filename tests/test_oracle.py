@@ -1,0 +1,235 @@
+"""The SQL of link, merge, change log and slices equals a small model in plain Python, whatever happens in whatever order."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, select
+
+from hub.database import Database
+from hub.exchange.changelog import number_changes, verify_feed
+from hub.exchange.pipeline import apply_staged
+from hub.exchange.rerouting import reroute_areas
+from hub.exchange.slices import FeedContext, Page, query_slice, read_page
+from hub.keyring import Keyring
+from hub.registry.area_changes import merge_areas
+from hub.registry.areas import AreaRow, import_areas
+from hub.registry.permissions import SYSTEM_ACTOR
+from hub.registry.slice_definition import Condition, SliceDefinition, SliceType
+from hub.registry.subscriptions import Terms, create_subscription
+from hub.tables import difference, organisation
+from mappings.catalogue import Catalogue
+from tests.oracle import Oracle
+from tests.staged import stage
+
+EXAMPLES = int(os.environ.get("HUB_ORACLE_EXAMPLES", "1000"))
+DISTRICT, TOWN_A, TOWN_B, TOWN_C = 1, 2, 3, 4
+VILLAGES = {5: TOWN_A, 6: TOWN_A, 7: TOWN_B, 8: TOWN_C}
+PEOPLE = ["999001199001010010", "999001199001010029", "999001199001010037", "999001199001010045"]
+SPARE_NUMBERS = ["999001199001010053", "999001199001010061"]
+CERTIFICATES = ["Q999001001", "Q999001002"]
+DAYS = ["2026-01-05", "2026-02-05", "2026-03-05"]
+TYPES = ("resident_roll", "hukou_move_in", "employment", "marriage", "newborn_hukou", "identity_correction")
+SOURCES = {"resident_roll": ("999001001", "999001002")}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One submission: rows of one type from one source."""
+
+    record_type: str
+    source: str
+    rows: tuple[tuple[tuple[str, Any], ...], ...]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One area absorbed by another."""
+
+    absorbed: int
+    into: int
+
+
+numbers = st.sampled_from(PEOPLE + SPARE_NUMBERS)
+own_area = st.sampled_from([None, 5, 6, 7, 8])
+change_kind = st.sampled_from(["new"] * 6 + ["correct", "void"])
+words = st.sampled_from(["甲", "乙"])
+days = st.sampled_from(DAYS)
+
+ROWS = {
+    "resident_roll": st.fixed_dictionaries({"id_no": numbers, "name": words, "person_area": own_area}),
+    "hukou_move_in": st.fixed_dictionaries(
+        {"id_no": numbers, "move_date": days, "from_addr": words, "person_area": st.sampled_from([5, 6, 7, 8])}
+    ),
+    "employment": st.fixed_dictionaries({"id_no": numbers, "start_date": days, "employer": words, "post": words}),
+    "marriage": st.fixed_dictionaries(
+        {
+            "cert_no": st.sampled_from(["J1", "J2"]), "registered_on": days, "male_id_no": numbers, "female_id_no": numbers,
+            "male_area": own_area, "female_area": own_area, "kind": words,
+        }
+    ),
+    "newborn_hukou": st.fixed_dictionaries(
+        {
+            "child_id_no": st.sampled_from([None, *SPARE_NUMBERS]), "cert_no": st.sampled_from(CERTIFICATES),
+            "registered_on": days, "child_area": own_area, "mother_id_no": numbers, "head_name": words,
+        }
+    ),
+    "identity_correction": st.fixed_dictionaries(
+        {"id_no": numbers, "new_id": numbers, "item": st.just("12"), "changed_on": days}
+    ),
+}  # fmt: skip
+
+
+@st.composite
+def sent(draw: st.DrawFn) -> Sent:
+    code = draw(st.sampled_from(TYPES))
+    source = draw(st.sampled_from(SOURCES.get(code, ("public_security",))))
+    rows = draw(st.lists(ROWS[code], min_size=1, max_size=3))
+    kinds = [draw(change_kind) for _ in rows]
+    return Sent(code, source, tuple(tuple({**row, "change_kind": kind}.items()) for row, kind in zip(rows, kinds, strict=True)))
+
+
+steps = st.lists(
+    st.one_of(sent(), sent(), sent(), sent(), st.sampled_from([Merged(6, 5), Merged(TOWN_B, TOWN_A)])), min_size=1, max_size=6
+)
+
+WHOLE = SliceDefinition(
+    record_types=(
+        SliceType("resident_roll", ("name", "id_no")),
+        SliceType("employment", ("post",)),
+        SliceType("marriage", ("cert_no", "kind")),
+        SliceType("newborn_hukou", ("cert_no", "head_name")),
+    )
+)
+OF_TOWN_A = SliceDefinition(
+    record_types=(
+        SliceType("resident_roll", ("id_no",)),
+        SliceType("hukou_move_in", ("move_date", "from_addr")),
+        SliceType("employment", ("employer", "post")),
+        SliceType("marriage", ("male_id_no", "female_id_no")),
+    ),
+    areas=(TOWN_A,),
+)
+CONDITIONED = SliceDefinition(
+    record_types=(
+        SliceType("hukou_move_in", ("move_date",), (Condition("from_addr", "in", ("甲",)),)),
+        SliceType("employment", ("employer",), (Condition("post", "in", ("乙",)),)),
+    ),
+    areas=(TOWN_A, 7),
+)
+DEFINITIONS = {"whole": WHOLE, "town": OF_TOWN_A, "conditioned": CONDITIONED}
+
+
+@pytest.fixture(scope="module")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
+    return Keyring.load(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="module")
+def prepared(cluster, catalogue):  # type: ignore[no-untyped-def]
+    """One database for all examples: each is one transaction that is rolled back."""
+    from tests.conftest import execute
+
+    execute(cluster, "CREATE DATABASE oracle TEMPLATE hub_template OWNER hub_owner")
+    database = Database(cluster.urls("oracle").owner, "d999001")
+    with database.begin() as connection:
+        prepare(connection, catalogue)
+    yield database
+    database.close()
+    execute(cluster, "DROP DATABASE oracle WITH (FORCE)")
+
+
+def prepare(connection: Connection, catalogue: Catalogue) -> None:
+    code = {DISTRICT: "999001000000", TOWN_A: "999001001000", TOWN_B: "999001002000", TOWN_C: "999001003000"}
+    rows = [AreaRow(code[DISTRICT], "区", "district")]
+    rows += [AreaRow(code[town], f"镇{town}", "town", code[DISTRICT]) for town in (TOWN_A, TOWN_B, TOWN_C)]
+    rows += [AreaRow(f"{code[town][:9]}{200 + village}", f"村{village}", "village", code[town]) for village, town in VILLAGES.items()]
+    import_areas(connection, SYSTEM_ACTOR, rows, date(2025, 1, 1))
+    values = {"code": "health", "district": "d999001", "name": "卫健局", "kind": "department"}
+    connection.execute(organisation.insert().values(values))
+    for name, definition in DEFINITIONS.items():
+        create_subscription(
+            connection, SYSTEM_ACTOR, catalogue, code=name, organisation="health", title=name,
+            definition=definition, terms=Terms(purpose="核对", legal_basis="条例"),
+        )  # fmt: skip
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, report_multiple_bugs=False)
+@given(happenings=steps)
+def test_slices_replayed_queried_and_modelled_are_the_same(
+    prepared: Database, catalogue: Catalogue, keyring: Keyring, happenings: list[Sent | Merged]
+) -> None:
+    with prepared.engine.connect() as connection, connection.begin() as transaction:
+        oracle = Oracle(catalogue, dict(VILLAGES))
+        for happening in happenings:
+            follow(connection, oracle, catalogue, happening)
+        check_slices(connection, oracle, FeedContext(catalogue, keyring))
+        if len(happenings) >= 5:
+            assert verify_feed(connection, catalogue) == []
+        transaction.rollback()
+
+
+def follow(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Sent | Merged) -> None:
+    if isinstance(happening, Merged):
+        follow_merge(connection, oracle, catalogue, happening)
+        return
+    record_type = catalogue.record_types[happening.record_type]
+    rows = [dict(row) for row in happening.rows]
+    submission_id = stage(connection, record_type, rows)
+    apply_staged(connection, submission_id, happening.source, record_type, catalogue)
+    number_changes(connection, submission_id)
+    expected = oracle.submit(happening.source, record_type, rows)
+    outcomes = connection.scalars(
+        select(difference.c.outcome)
+        .where(difference.c.submission_id == submission_id, difference.c.row_no > 0)
+        .order_by(difference.c.row_no)
+    ).all()
+    assert list(outcomes) == expected
+
+
+def follow_merge(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Merged) -> None:
+    if happening.absorbed in oracle.successor or happening.into in oracle.successor:
+        return
+    change = merge_areas(connection, SYSTEM_ACTOR, [happening.absorbed], happening.into, date(2026, 1, 1))
+    submission_id = stage(connection, catalogue.record_types["employment"], [])
+    reroute_areas(connection, submission_id, {*change.replaced, *change.moved_villages}, catalogue)
+    number_changes(connection, submission_id)
+    oracle.successor |= change.replaced
+    oracle.parent |= change.moved_villages
+    oracle.change_areas()
+
+
+def check_slices(connection: Connection, oracle: Oracle, context: FeedContext) -> None:
+    for name, definition in DEFINITIONS.items():
+        queried = {str(found["record_id"]): found["after"] for found in query_slice(connection, context, definition)}
+        modelled = oracle.slice(definition).values()
+        assert sorted(map(repr, queried.values())) == sorted(map(repr, modelled))
+        assert replay(connection, context, name) == queried
+
+
+def replay(connection: Connection, context: FeedContext, code: str) -> dict[str, dict[str, Any]]:
+    """What a subscriber holds after reading every page; each change must fit what it holds."""
+    actor = SYSTEM_ACTOR
+    held: dict[str, dict[str, Any]] = {}
+    cursor, expected_no = None, 1
+    while True:
+        page: Page = read_page(connection, actor, context, code, cursor, limit=5)
+        for change in json.loads(f"[{page.changes}]"):
+            assert change["delivery_no"] == expected_no
+            expected_no += 1
+            assert (change["op"] == "enter") == (change["record_id"] not in held)
+            assert change["before"] == held.get(change["record_id"])
+            if change["op"] == "leave":
+                del held[change["record_id"]]
+            else:
+                held[change["record_id"]] = change["after"]
+        cursor = page.next
+        if not page.more:
+            return held
