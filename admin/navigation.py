@@ -13,21 +13,21 @@ class PageLink(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     title: str
-    right: Right
+    rights: tuple[Right, ...]  # any of them
     current: bool = False
 
 
 PAGES = (
-    PageLink(path="/changes", title=N_("变动清单"), right=Right.READ_CHANGE_LIST),
-    PageLink(path="/submissions", title=N_("报送记录"), right=Right.READ_SUBMISSION),
-    PageLink(path="/submissions/new", title=N_("上传报送"), right=Right.SUBMIT),
-    PageLink(path="/board", title=N_("月度总览"), right=Right.READ_ALL_SUBMISSIONS),
+    PageLink(path="/changes", title=N_("变动清单"), rights=(Right.READ_CHANGE_LIST,)),
+    PageLink(path="/board", title=N_("月度总览"), rights=(Right.READ_ALL_SUBMISSIONS,)),
+    PageLink(path="/submissions", title=N_("报送记录"), rights=(Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS)),
+    PageLink(path="/submissions/new", title=N_("上传报送"), rights=(Right.SUBMIT,)),
 )
 
 
 def links_for(actor: Actor, path: str) -> list[PageLink]:
     """The account's pages; the one that ``path`` belongs to is marked."""
-    mine = [page for page in PAGES if actor.may(page.right)]
+    mine = pages_of(actor)
     fitting = [page.path for page in mine if path == page.path or path.startswith(page.path + "/")]
     nearest = max(fitting, key=len, default="")
     return [msgspec.structs.replace(page, current=page.path == nearest) for page in mine]
@@ -35,4 +35,8 @@ def links_for(actor: Actor, path: str) -> list[PageLink]:
 
 def first_page(actor: Actor) -> str | None:
     """Where this account's day begins."""
-    return next((page.path for page in PAGES if actor.may(page.right)), None)
+    return next((page.path for page in pages_of(actor)), None)
+
+
+def pages_of(actor: Actor) -> list[PageLink]:
+    return [page for page in PAGES if any(actor.may(right) for right in page.rights)]

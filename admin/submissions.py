@@ -18,8 +18,9 @@ from admin.words import COUNTS, DOORS, LEVELS
 from hub import audit
 from hub.database import Database
 from hub.exchange import listing, receipts
-from hub.registry.organisations import find_organisation
+from hub.registry.organisations import find_organisation, list_organisations
 from hub.registry.permissions import Actor, Right
+from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 _READERS = (Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS)
@@ -39,6 +40,7 @@ class SubmissionController(Controller):
         self,
         request: Asking,
         database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
         actor: NamedDependency[Actor],
         period: FromQuery[str] = "",
@@ -52,12 +54,15 @@ class SubmissionController(Controller):
         with database.begin() as connection:
             place = _place_of(connection, actor, before)
             rows = listing.list_submissions(connection, actor, wanted, place, _SUBMISSIONS_A_PAGE + 1)
-            sender = find_organisation(connection, organisation) if organisation else None
+            known = {one.code: one for one in list_organisations(connection, settings.district)}
         shown = rows[:_SUBMISSIONS_A_PAGE]
         chosen = {"period": period, "organisation": organisation, "record_type": record_type}
         more = shown[-1].submission_id if len(rows) > _SUBMISSIONS_A_PAGE else None
-        page: dict[str, Any] = {"rows": shown, "more": more, "chosen": chosen, "sender": sender}
-        return show(request, "submissions.html", record_types=catalogue.record_types, **page)
+        page: dict[str, Any] = {"rows": shown, "more": more, "chosen": chosen, "sender": known.get(organisation)}
+        own = not actor.may(Right.READ_ALL_SUBMISSIONS)
+        return show(
+            request, "submissions.html", record_types=catalogue.record_types, organisations=known, own=own, **page
+        )
 
     @get("/submissions/{submission_id:uuid}", opt={"right": _READERS}, sync_to_thread=True)
     def read(

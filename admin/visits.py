@@ -22,6 +22,7 @@ from hub.database import Database, utc_now
 from hub.errors import NotAllowed
 from hub.keyring import Keyring
 from hub.registry import accounts
+from hub.registry.organisations import Organisation, find_organisation
 from hub.registry.permissions import Actor
 from hub.registry.sessions import Session, find_session
 
@@ -50,6 +51,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     language: Language
     session: Session | None = None
+    organisation: Organisation | None = None
 
     def check_token(self, token: str | None) -> None:
         if not hmac.compare_digest((token or "").encode(), self.token.encode()):
@@ -99,20 +101,23 @@ def anonymous_visit(keyring: Keyring, value: str, language: Language) -> Visit:
 
 
 def _look_up(database: Database, keyring: Keyring, value: str, language: Language) -> AuthenticationResult:
-    session, actor = _find_signed_in(database, value) if value else (None, None)
-    if session is None:
+    signed_in = _find_signed_in(database, value) if value else None
+    if signed_in is None:
         return AuthenticationResult(user=None, auth=anonymous_visit(keyring, value, language))
-    visit = Visit(value=value, is_new=False, token=session.token, language=language, session=session)
+    session, actor, its = signed_in
+    visit = Visit(
+        value=value, is_new=False, token=session.token, language=language, session=session, organisation=its
+    )
     return AuthenticationResult(user=actor, auth=visit)
 
 
-def _find_signed_in(database: Database, value: str) -> tuple[Session | None, Actor | None]:
+def _find_signed_in(database: Database, value: str) -> tuple[Session, Actor, Organisation | None] | None:
     with database.begin() as connection:
         session = find_session(connection, value, utc_now())
-        if session is None:
-            return None, None
-        actor = accounts.actor_of(connection, session.account_id, "panel")
-    return (session, actor) if actor else (None, None)
+        actor = accounts.actor_of(connection, session.account_id, "panel") if session else None
+        if session is None or actor is None:
+            return None
+        return session, actor, find_organisation(connection, actor.organisation)
 
 
 def _issue(keyring: Keyring) -> str:

@@ -25,7 +25,7 @@ trailing true union unique user using variadic when where window with
 """
 RESERVED_BY_THE_HUB = """
 record_id version source record_key voided submission_id row_no recorded_at content_digest areas
-sheet sheet_row section change_kind
+sheet sheet_row section change_kind held new_record sealed
 """
 SQL_WORDS = frozenset(RESERVED_BY_SQL.split())
 ENVELOPE = frozenset(RESERVED_BY_THE_HUB.split())

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
 from hub.database import Database
+from hub.embedded import Cluster
 from hub.exchange.changelog import number_changes, verify_feed
 from hub.exchange.pipeline import apply_staged
 from hub.exchange.rerouting import reroute_areas
@@ -26,6 +28,7 @@ from hub.registry.slice_definition import Condition, SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
 from hub.tables import difference, organisation
 from mappings.catalogue import Catalogue
+from tests.conftest import execute
 from tests.oracle import Oracle
 from tests.staged import stage
 
@@ -127,23 +130,26 @@ CONDITIONED = SliceDefinition(
 DEFINITIONS = {"whole": WHOLE, "town": OF_TOWN_A, "conditioned": CONDITIONED}
 
 
-@pytest.fixture(scope="module")
-def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
-    return Keyring.load(tmp_path_factory.mktemp("keys"))
+class District:
+    """What every story starts from."""
+
+    def __init__(self, database: Database, catalogue: Catalogue, keyring: Keyring) -> None:
+        self.database, self.catalogue, self.keyring = database, catalogue, keyring
 
 
 @pytest.fixture(scope="module")
-def prepared(cluster, catalogue):  # type: ignore[no-untyped-def]
-    """One database for all examples: each is one transaction that is rolled back."""
-    from tests.conftest import execute
-
-    execute(cluster, "CREATE DATABASE oracle TEMPLATE hub_template OWNER hub_owner")
-    database = Database(cluster.urls("oracle").owner, "d999001")
+def district(
+    cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[District]:
+    """One database for all stories: each is one transaction that is rolled back."""
+    name = f"oracle_{os.getpid()}"
+    execute(cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
+    database = Database(cluster.urls(name).owner, "d999001")
     with database.begin() as connection:
         prepare(connection, catalogue)
-    yield database
+    yield District(database, catalogue, Keyring.load(tmp_path_factory.mktemp("keys")))
     database.close()
-    execute(cluster, "DROP DATABASE oracle WITH (FORCE)")
+    execute(cluster, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def prepare(connection: Connection, catalogue: Catalogue) -> None:
@@ -161,18 +167,34 @@ def prepare(connection: Connection, catalogue: Catalogue) -> None:
         )  # fmt: skip
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, report_multiple_bugs=False)
+OFTEN = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+
+
+@pytest.mark.slow
+@OFTEN
+@seed(1)
 @given(happenings=steps)
-def test_slices_replayed_queried_and_modelled_are_the_same(
-    prepared: Database, catalogue: Catalogue, keyring: Keyring, happenings: list[Sent | Merged]
-) -> None:
-    with prepared.engine.connect() as connection, connection.begin() as transaction:
-        oracle = Oracle(catalogue, dict(VILLAGES))
+def test_slices_replayed_queried_and_modelled_are_the_same(district: District, happenings: list[Sent | Merged]) -> None:
+    live_through(district, happenings)
+
+
+@pytest.mark.slow
+@OFTEN
+@seed(2)
+@given(happenings=st.lists(sent(), min_size=3, max_size=7))
+def test_they_stay_the_same_through_longer_stories(district: District, happenings: list[Sent | Merged]) -> None:
+    live_through(district, happenings)
+
+
+def live_through(district: District, happenings: list[Sent | Merged]) -> None:
+    """One story in one transaction, rolled back at its end."""
+    with district.database.engine.connect() as connection, connection.begin() as transaction:
+        oracle = Oracle(district.catalogue, dict(VILLAGES))
         for happening in happenings:
-            follow(connection, oracle, catalogue, happening)
-        check_slices(connection, oracle, FeedContext(catalogue, keyring))
+            follow(connection, oracle, district.catalogue, happening)
+        check_slices(connection, oracle, FeedContext(district.catalogue, district.keyring))
         if len(happenings) >= 5:
-            assert verify_feed(connection, catalogue) == []
+            assert verify_feed(connection, district.catalogue) == []
         transaction.rollback()
 
 

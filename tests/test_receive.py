@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import pytest
@@ -56,7 +56,7 @@ def sending(**changes: object) -> Sending:
     return Sending(**{**usual, **changes})  # type: ignore[arg-type]
 
 
-def send(database: Database, settings: Settings, content: bytes = CONTENT, **changes: object) -> Received:
+def send(database: Database, settings: Settings, content: bytes = CONTENT, **changes: Any) -> Received:
     with (
         receive.stored(settings, io.BytesIO(content)) as file,
         database.begin() as connection,
@@ -92,7 +92,7 @@ def test_the_same_bytes_again_give_the_same_receipt_and_keep_nothing(database: D
 
 @pytest.mark.parametrize("change", [{"period": "2026-10"}, {"dry_run": True}, {"record_type": "cremation"}])
 def test_the_same_bytes_elsewhere_are_another_submission(
-    database: Database, settings: Settings, change: dict[str, object]
+    database: Database, settings: Settings, change: dict[str, Any]
 ) -> None:
     assert send(database, settings).receipt_number != send(database, settings, **change).receipt_number
 

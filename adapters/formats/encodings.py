@@ -21,8 +21,7 @@ _MOVED = dict(zip(
 def guess_utf16(head: bytes) -> str:
     """``utf-16-le``/``-be`` when zeros stand only on one side of the pairs, as in text with digits and commas; else ''."""
     even, odd = head[0::2].count(0), head[1::2].count(0)
-    strong = max(4, len(head) // 20)
-    if len(head) < 8 or (even and odd) or even + odd < min(strong, len(head) // 8):
+    if (even and odd) or even + odd < max(2, len(head) // 20):
         return ""
     return "utf-16-le" if odd else "utf-16-be"
 

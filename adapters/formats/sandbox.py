@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -53,7 +53,7 @@ class RawSheet:
         self.facts.update(message.facts)
 
 
-def read_raw(path: Path, limits: Limits) -> Iterator[RawSheet]:
+def read_raw(path: Path, limits: Limits) -> Generator[RawSheet]:
     """The file's sheets in order, streamed; raises UnreadableFile, also between batches."""
     with _Child(path, limits) as child:
         message, _ = child.next_message()
@@ -109,15 +109,24 @@ class _Child:
         self.stop()
 
     def next_message(self) -> tuple[wire.Message, bytearray]:
+        """Raises UnreadableFile; the child has ended by then, whoever still holds the sheets."""
         try:
-            message, body = wire.receive(self._read_exactly)
+            message, body = self._receive()
+        except BaseException:
+            self.stop()
+            raise
+        if isinstance(message, wire.Refused):
+            self.stop()
+            raise UnreadableFile(message.code, **message.params)
+        return message, body
+
+    def _receive(self) -> tuple[wire.Message, bytearray]:
+        try:
+            return wire.receive(self._read_exactly)
         except EOFError:
             raise self._cause_of_death() from None
         except ValueError:
             raise unreadable("protocol") from None
-        if isinstance(message, wire.Refused):
-            raise UnreadableFile(message.code, **message.params)
-        return message, body
 
     def _read_exactly(self, length: int) -> bytearray:
         content = bytearray(length)

@@ -13,7 +13,7 @@ from adapters.formats.zip_preflight import unsafe
 
 MAX_ROW, MAX_COLUMN = 1_048_576, 16_384
 _BYTES_A_CELL = 40  # what the parser takes for a cell, rounded up
-_LONGEST_ROW = 64 << 20
+_LONGEST_ROW = 8 << 20
 _ROW = re.compile(rb"<(?:\w+:)?row(?=[\s/>])([^>]*)>")
 _NUMBER = re.compile(rb"""\br\s*=\s*["']\s*(\d+)""")
 _HIDDEN = re.compile(rb"""\bhidden\s*=\s*["'](?:1|true)""")
@@ -50,7 +50,7 @@ def scan_sheet(chunks: Iterable[bytes], name: str, limits: Limits) -> SheetScan:
     scan, rest, begun, ended = SheetScan(name=name), b"", False, False
     for chunk in chunks:
         content = rest + chunk
-        refuse_doctype(content, name)
+        refuse_doctype(content[-len(chunk) - 16 :], name)
         if ended:
             rest = content[-16:]
             continue

@@ -20,6 +20,7 @@ _WAIT_SECONDS = 600.0
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="文件 / the file")]
 TypeCode = Annotated[str, typer.Option("--type", help="信息类别 / record type")]
+English = Annotated[bool, typer.Option("--english", help="以英文说明 / explain in English")]
 Organisation = Annotated[str, typer.Option("--as", help="单位代码 / organisation code")]
 
 
@@ -31,7 +32,7 @@ def submit(
     period: Annotated[str | None, typer.Option("--period", help="月份 / month, YYYY-MM")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查不入库 / check only")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="等待结果 / wait for the result")] = False,
-    language: Annotated[str, typer.Option("--language", help="zh | en")] = "zh",
+    english: English = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -48,7 +49,7 @@ def submit(
             told = {"receipt": accepted.receipt_number, "state": accepted.state, "repeated": accepted.repeated}
             show(told) if as_json else print(accepted.receipt_number)
             return
-        receipt = _wait(hub, accepted, language)
+        receipt = _wait(hub, accepted, _language(english))
     _tell(receipt, as_json)
     raise typer.Exit(_status(receipt))
 
@@ -58,7 +59,7 @@ def check(
     file: File,
     record_type: TypeCode,
     organisation: Annotated[str | None, typer.Option("--as", help="单位代码 / organisation code")] = None,
-    language: Annotated[str, typer.Option("--language", help="zh | en")] = "zh",
+    english: English = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -66,7 +67,7 @@ def check(
     from hub.commands.checking import check_file
     from hub.settings import load_settings
 
-    checked = check_file(load_settings(home), file, record_type, organisation, language)
+    checked = check_file(load_settings(home), file, record_type, organisation, _language(english))
     _tell(checked, as_json)
     raise typer.Exit(_status(checked))
 
@@ -76,7 +77,7 @@ def receipt(
     number: Annotated[str, typer.Argument(help="回执编号，或 verify / the number, or: verify FILE")],
     file: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="verify: 回执文件 / the receipt")] = None,
     keys: Annotated[Path | None, typer.Option("--keys", help="public_keys.json")] = None,
-    language: Annotated[str, typer.Option("--language", help="zh | en")] = "zh",
+    english: English = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -88,8 +89,12 @@ def receipt(
     from hub.exchange import receipts
 
     with opened(home) as hub, hub.database.begin() as connection:
-        shown = receipts.read_receipt(connection, number, language, catalogue=hub.catalogue)
+        shown = receipts.read_receipt(connection, number, _language(english), catalogue=hub.catalogue)
     _tell(shown, as_json)
+
+
+def _language(english: bool) -> str:
+    return "en" if english else "zh"
 
 
 def _accept(

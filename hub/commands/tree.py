@@ -28,6 +28,17 @@ def run_tree(home: Path | None) -> None:
     say("枢纽已停止。 The hub has stopped.")
 
 
+def run_demo(home: Path | None, *, people: int, once: bool, as_json: bool) -> None:
+    """Load the fictitious district, then, unless ``once``, keep the whole hub up over it."""
+    from hub.demo.run import run
+
+    with held_database(home) as (settings, keep_database):
+        migrate_if_possible(settings)
+        run(settings, people, once=once, as_json=as_json)
+        if not once:
+            keep_up(parts_of_the_hub(_environment(settings)), Stopping(), keep_database)
+
+
 @contextmanager
 def held_database(home: Path | None) -> Iterator[tuple[Settings, Callable[[], None]]]:
     """Settings with URLs, and what to call now and then to keep an embedded server running."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from hub.demo.names import make_name
+from hub.demo.names import make_name, make_uscc
 from hub.demo.people import Resident
 from hub.demo.year import MONTHS, Year, day_in, person
 
 FACILITY = "云岭区妇幼保健院"
+FACILITY_CODE = make_uscc(7, "12")
 
 
 def births_of(year: Year, month: int) -> None:
@@ -62,7 +63,7 @@ def _deliver(year: Year, month: int, day: date, mother: Resident) -> None:
         "cert_no": certificate, "issue_kind": "1", "birth_time": born, "gest_weeks": str(year.rng.randrange(36, 42)),
         "weight_g": str(year.rng.randrange(2500, 4200)), "length_cm": str(year.rng.randrange(46, 54)), "health": "1",
         "parity": str(year.rng.choice((1, 1, 2, 3))), "plurality": "1", "birth_place_class": "1", "facility": FACILITY,
-        "facility_uscc": "12999001MB00000007", "issued_on": str(issued), "issuer": FACILITY,
+        "facility_uscc": FACILITY_CODE, "issued_on": str(issued), "issuer": FACILITY,
     }  # fmt: skip
     year.report("birth_certificate", "mch_station", month, values)
     if year.rng.random() < 0.8:

@@ -66,8 +66,8 @@ def _part(record_type: RecordType, role: Role, part: str) -> str:
 
 
 def _home(record_type: RecordType, role: Role, kind: str, value: str) -> str:
-    """Where the person lives, if this one row says so; a person named twice waits for the merge to decide."""
-    if not role.sets_home:
+    """Where the person lives, if only this row can say so; whatever the merge may still hold back is left to it."""
+    if not role.sets_home or len(role.identifiers) > 1:
         return "NULL::integer AS home_area, NULL::date AS home_since"
     alone = f"count(*) OVER (PARTITION BY {kind}, {value}) = 1 AND s.change_kind <> 'void'"
     area = f"CASE WHEN {alone} THEN s.{role.role}_area END"

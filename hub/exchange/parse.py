@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -61,6 +61,9 @@ def parse(path: Path, record_type: RecordType, mapping: Mapping | None, catalogu
         first = reading.first_sheet(sheets)
     except UnreadableFile as refusal:
         raise reading.refused(refusal.code, refusal.params) from refusal
+    except BaseException:
+        sheets.close()
+        raise
     frames = reading.frames(first, sheets)
     return ParsedFile(columns=reading.columns, facts=reading.facts, frames=frames)
 
@@ -106,7 +109,7 @@ class _Reading:
                 return opened
         raise self._no_header()
 
-    def frames(self, first: _OpenSheet, sheets: Iterator[RawSheet]) -> Iterator[pl.DataFrame]:
+    def frames(self, first: _OpenSheet, sheets: Generator[RawSheet]) -> Iterator[pl.DataFrame]:
         try:
             yield from self._records(first)
             for raw in sheets:
@@ -115,6 +118,8 @@ class _Reading:
                     yield from self._records(opened)
         except UnreadableFile as refusal:
             raise self.refused(refusal.code, refusal.params) from refusal
+        finally:
+            sheets.close()  # ends the child, also when the reader of the frames stops early
         self.facts["rows"] = self.row_no
         if not self.row_no:
             raise self.refused("F_NO_ROWS", {})

@@ -210,7 +210,7 @@ def apply_staged(
     connection: Connection, submission_id: UUID, source: str, record_type: RecordType, catalogue: Catalogue, rows: int = 0
 ) -> outcomes.Counted:
     """Link and merge what is staged; how the rows came out. One submission of a record type at a time."""
-    run_sql(connection, "SELECT pg_advisory_xact_lock(hashtext(:name))", name=f"merge {record_type.code}")
+    wait_for_turn(connection, record_type)
     point("link.before")
     link(connection, submission_id, record_type)
     if rows > staging.WORTH_ANALYSING:
@@ -220,6 +220,14 @@ def apply_staged(
     merge(connection, submission_id, source, record_type, catalogue)
     point("merge.after")
     return outcomes.count(connection, submission_id, record_type)
+
+
+def wait_for_turn(connection: Connection, record_type: RecordType) -> None:
+    """Where people live decides where records belong: who moves homes works alone, the others side by side by type."""
+    moves_homes = any(role.sets_home for role in record_type.people)
+    homes = "pg_advisory_xact_lock" if moves_homes else "pg_advisory_xact_lock_shared"
+    run_sql(connection, f"SELECT {homes}(hashtext('homes'))")
+    run_sql(connection, "SELECT pg_advisory_xact_lock(hashtext(:name))", name=f"merge {record_type.code}")
 
 
 def _finish(connection: Connection, keyring: Keyring, submission_id: UUID) -> None:

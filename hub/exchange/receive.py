@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -150,7 +150,7 @@ def claim_key(connection: Connection, organisation: str, key: str, body_sha256: 
     return owner
 
 
-def find_key(connection: Connection, organisation: str, key: str) -> Row[tuple[str, UUID]] | None:
+def find_key(connection: Connection, organisation: str, key: str) -> Row[Any] | None:
     """The body digest and submission an Idempotency-Key is bound to, if it is."""
     asked = and_(idempotency_key.c.organisation == organisation, idempotency_key.c.key == key)
     return connection.execute(select(idempotency_key.c.body_sha256, idempotency_key.c.submission_id).where(asked)).first()
@@ -170,8 +170,10 @@ def remove_orphans(connection: Connection, settings: Settings, older_than_second
 
 def _known_type(catalogue: Catalogue, code: str) -> RecordType:
     record_type = catalogue.record_types.get(code)
-    if record_type is None or not record_type.enabled:
+    if record_type is None:
         raise FileRefused(code, code="F_UNKNOWN_TYPE", params={"record_type": code})
+    if not record_type.enabled:
+        raise FileRefused(code, code="F_TYPE_DISABLED", params={"record_type": code})
     return record_type
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from mappings.catalogue import Catalogue
 
 NOT_SHOWN = {"zh": "（不显示）", "en": "(not shown)"}
-Language = Literal["zh", "en"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Explanation:
     fix: str
 
 
-def explain(catalogue: Catalogue, code: str, params: Mapping[str, object], language: Language = "zh") -> Explanation:
+def explain(catalogue: Catalogue, code: str, params: Mapping[str, object], language: str = "zh") -> Explanation:
     """The sentences of a code with its facts filled in; a fact that may not be shown says so.
 
     ``params`` are the stored ones, with ``value`` added where the reader may see it.
@@ -34,9 +32,9 @@ def explain(catalogue: Catalogue, code: str, params: Mapping[str, object], langu
 
 
 class _Facts(dict[str, object]):
-    def __init__(self, language: Language, params: Mapping[str, object]) -> None:
+    def __init__(self, language: str, params: Mapping[str, object]) -> None:
         super().__init__({name: fact for name, fact in params.items() if fact is not None})
         self._language = language
 
     def __missing__(self, name: str) -> str:
-        return NOT_SHOWN[self._language]
+        return NOT_SHOWN["en" if self._language == "en" else "zh"]

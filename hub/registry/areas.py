@@ -72,7 +72,9 @@ class AreaIndex(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(each for each in self.names.get(name, ()) if self.within(each, town))
 
 
-class _Version(msgspec.Struct, frozen=True):
+class AreaVersion(msgspec.Struct, frozen=True):
+    """One version of one area, with what the area is now."""
+
     area_id: int
     kind: str
     parent_id: int | None
@@ -95,10 +97,10 @@ def load_area_index(connection: Connection) -> AreaIndex:
     )
     query = select(*columns).join(area_version, area_version.c.area_id == area.c.area_id)
     newest_last = query.order_by(area_version.c.valid_from, area_version.c.area_id, area_version.c.version)
-    return build_index([_Version(*row) for row in connection.execute(newest_last)])
+    return build_index([AreaVersion(*row) for row in connection.execute(newest_last)])
 
 
-def build_index(versions: Sequence[_Version]) -> AreaIndex:
+def build_index(versions: Sequence[AreaVersion]) -> AreaIndex:
     """The index over versions given oldest first."""
     successor = _successors(versions)
     in_force = [each for each in versions if each.valid_to is None and each.area_id not in successor]
@@ -117,7 +119,7 @@ def build_index(versions: Sequence[_Version]) -> AreaIndex:
     )
 
 
-def _successors(versions: Iterable[_Version]) -> dict[int, int]:
+def _successors(versions: Iterable[AreaVersion]) -> dict[int, int]:
     direct = {each.area_id: each.successor_id for each in versions if each.successor_id is not None}
 
     def last(area_id: int) -> int:
@@ -126,7 +128,9 @@ def _successors(versions: Iterable[_Version]) -> dict[int, int]:
     return {absorbed: last(into) for absorbed, into in direct.items()}
 
 
-def _codes(versions: Iterable[_Version], in_force: Iterable[_Version], successor: Mapping[int, int]) -> dict[str, int]:
+def _codes(
+    versions: Iterable[AreaVersion], in_force: Iterable[AreaVersion], successor: Mapping[int, int]
+) -> dict[str, int]:
     """A code given to a second area means the one in force, else the latest that had it."""
     return {
         code: successor.get(each.area_id, each.area_id)
@@ -135,7 +139,7 @@ def _codes(versions: Iterable[_Version], in_force: Iterable[_Version], successor
     }
 
 
-def _names(versions: Iterable[_Version], successor: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
+def _names(versions: Iterable[AreaVersion], successor: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
     found: dict[str, set[int]] = {}
     for each in versions:
         for name in name_forms(each.name):

@@ -16,6 +16,7 @@ from mappings.fields.mojibake import suggest
 TEXT, NUMBER, DATE, BOOLEAN, BROKEN = range(5)  # cell kinds of a workbook
 
 FOUND = pl.Schema({"row": pl.UInt32, "code": pl.String, "detail": pl.String})
+NOTHING_FOUND = pl.DataFrame(schema=FOUND)
 
 BLANK = r"^[\s\p{Cf}\p{Z}]*$"
 NOTHING = r"^(?:[-—–_/\\]+|NULL|null|None|空)$"
@@ -42,10 +43,6 @@ class Reading:
     found: pl.DataFrame
 
 
-def nothing_found() -> pl.DataFrame:
-    return pl.DataFrame(schema=FOUND)
-
-
 def read_odd(
     cells: Cells, values: pl.Series, clean: pl.Series, steps: Steps, kinds: tuple[int, ...] = (TEXT,)
 ) -> Reading:
@@ -57,7 +54,7 @@ def read_odd(
     if cells.kinds is not None:
         clean = clean & (cells.text.is_null() | cells.kinds.is_in(kinds)) & (cells.kinds != BROKEN)
     if clean.all():
-        return Reading(values, nothing_found())
+        return Reading(values, NOTHING_FOUND)
     odd = _odd_cells(cells, ~clean)
     read = _close_look(odd, steps)
     found = read.filter(pl.col("code").is_not_null()).select(FOUND.names()).cast(FOUND)

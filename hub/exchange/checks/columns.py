@@ -41,13 +41,11 @@ def read_columns(
         if column is None or column.text.null_count() == batch.height:
             values[field.name] = empty_column(field, batch.height)
             continue
-        if field.type == "id_no":
-            reading = _read_identity(field, column, values, context)
-        else:
-            reading = _read(field, column, batch, context)
+        identity = field.type == "id_no"
+        reading = _read_identity(field, column, values, context) if identity else _read(field, column, batch, context)
         values[field.name] = reading.values.rename(field.name)
         findings.add(field.name, reading.found)
-        if field.type == "id_no":
+        if identity:
             _tell_the_document(field, values, context, findings)
     return values
 

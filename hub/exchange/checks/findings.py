@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from hub.exchange.checks.context import CheckContext, Column
-from mappings.fields.reading import FOUND
+from mappings.fields.reading import NOTHING_FOUND
 
 CHANGE_KIND_TITLE = "变动标识"
 LONGEST_VALUE = 500
@@ -19,7 +19,6 @@ DETAIL_NAMES = {
     "E_TEXT_TOO_LONG": "limit",
     "E_AREA_AMBIGUOUS": "count",
     "E_DATE_ORDER": "other",
-    "E_MOJIBAKE": "suggestion",
 }  # the name under which a sentence asks for the detail; "expected" for all others
 
 ERRORS = pl.Schema(
@@ -59,7 +58,7 @@ class Findings:
             self.add(field, pl.DataFrame({"row": places}).with_columns(words))
 
     def of(self, field: str) -> pl.DataFrame:
-        return pl.concat(self._found.get(field, [pl.DataFrame(schema=FOUND)]))
+        return pl.concat(self._found.get(field, [NOTHING_FOUND]))
 
     def replace(self, field: str, found: pl.DataFrame) -> None:
         self._found[field] = [found]
@@ -94,7 +93,7 @@ class Findings:
         written = [self._written(batch, name, self.of(name)) for name in fields]
         errors = _placed(pl.concat(written), columns).sort("row_no", maintain_order=True)
         number = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("row_no")
-        return errors.with_columns(error_no=number).select(ERRORS.names()).cast(dict(ERRORS))
+        return errors.with_columns(error_no=number).select(ERRORS.names()).cast(ERRORS)
 
     def _written(self, batch: pl.DataFrame, name: str, found: pl.DataFrame) -> pl.DataFrame:
         """The errors of one field; of a clinical one neither the value nor anything derived from it."""

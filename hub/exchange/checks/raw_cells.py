@@ -66,7 +66,8 @@ def _copied(
     source = rows["source"]
     same_sheet = (rows["sheet"].gather(source) == rows["sheet"]).fill_null(False)
     lost = (rows["ditto"] & ~same_sheet)[1:]
-    copied = rows.select(pl.when(~pl.col("ditto") | same_sheet).then(pl.col("text").gather("source")), pl.col("kind").gather("source"))
+    text = pl.when(~pl.col("ditto") | same_sheet).then(pl.col("text").gather("source"))
+    copied = rows.select(text, pl.col("kind").gather("source"))
     return Cells(copied["text"][1:], None if cells.kinds is None else copied["kind"][1:]), lost
 
 
@@ -91,7 +92,8 @@ def fill_from_section(batch: pl.DataFrame, cells: dict[str, Cells], context: Che
 def _known_sections(section: pl.Series, context: CheckContext) -> pl.Series:
     """Headings that name a place of the district; '一、本月迁入' does not."""
     known = [each for each in section.drop_nulls().unique() if context.area_table.place(each).code is None]
-    return section.zip_with(section.is_in(known).fill_null(False), pl.Series([None], dtype=pl.String).new_from_index(0, len(section)))
+    nothing = pl.repeat(None, len(section), dtype=pl.String, eager=True)
+    return section.zip_with(section.is_in(known).fill_null(False), nothing)
 
 
 def beside(batch: pl.DataFrame, area_field: Field) -> pl.Series:

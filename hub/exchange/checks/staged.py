@@ -32,7 +32,7 @@ def stage(
 
 def _envelope_names(context: CheckContext) -> list[str]:
     people = [name for role in context.record_type.people for name in (f"{role.role}_new", f"{role.role}_area")]
-    return ["row_no", "sheet_row", "change_kind", "held", "content_digest", "new_id", *people]
+    return ["row_no", "sheet_row", "change_kind", "held", "content_digest", "new_record", *people]
 
 
 def _digests(content: pl.DataFrame, context: CheckContext) -> pl.Series:
@@ -59,7 +59,7 @@ def _as_bytea(digests: pl.Series) -> pl.Series:
 
 def _new_ids(height: int, context: CheckContext) -> list[pl.Series]:
     """A key for each row, should its record be new, and for each of its people, should they be unknown."""
-    names = ["new_id", *(f"{role.role}_new" for role in context.record_type.people)]
+    names = ["new_record", *(f"{role.role}_new" for role in context.record_type.people)]
     keys = pl.Series(context.new_uuids(height * len(names)), dtype=pl.String)
     return [keys.slice(place * height, height).alias(name) for place, name in enumerate(names)]
 

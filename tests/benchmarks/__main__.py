@@ -1,0 +1,36 @@
+"""Runs the benchmarks by name, prints ratios timed side by side in this run, and keeps them as JSON if asked."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mappings.catalogue import load_catalogue
+from tests.benchmarks import feed, line, memory, reading
+from tests.benchmarks.report import Report
+
+BENCHMARKS = {"reading": reading.measure, "line": line.measure, "feed": feed.measure, "memory": memory.measure}
+
+
+def main() -> None:
+    """Everything, or what is named."""
+    wanted = _arguments()
+    report = Report(rows=wanted.rows)
+    catalogue = load_catalogue()
+    for name in wanted.names or BENCHMARKS:
+        BENCHMARKS[name](report, catalogue, wanted.repeats)
+    report.print()
+    if wanted.json:
+        report.write(wanted.json)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="all when none is named")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+main()

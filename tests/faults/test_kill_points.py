@@ -1,0 +1,72 @@
+"""Killing any process at any named place loses nothing acknowledged and repeats nothing; and the checker would notice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.embedded import Urls
+from mappings.catalogue import Catalogue
+from tests.faults.forks import Forks
+from tests.faults.kills import CLIENT_POINTS, KILLED, WORKER_POINTS, KilledHub, kill_sender, kill_worker
+from tests.source import sources
+
+TRIALS = 5
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with Forks() as forks:
+        yield forks
+
+
+@pytest.fixture
+def hub(urls: Urls, tmp_path: Path, forks: Forks, catalogue: Catalogue) -> Iterator[KilledHub]:
+    hub = KilledHub(urls, tmp_path / "home", forks, catalogue)
+    yield hub
+    hub.close()
+
+
+@pytest.mark.parametrize("point", WORKER_POINTS)
+def test_a_worker_killed_at_any_place_loses_nothing_and_repeats_nothing(hub: KilledHub, point: str) -> None:
+    for _ in range(TRIALS):
+        assert kill_worker(hub, point) == (KILLED, 0), hub.output.read_text()
+    assert hub.damage() == []
+
+
+@pytest.mark.parametrize("point", CLIENT_POINTS)
+def test_a_sender_killed_at_any_place_sends_again_and_counts_once(hub: KilledHub, point: str) -> None:
+    for _ in range(TRIALS):
+        assert kill_sender(hub, point) == (KILLED, 0), hub.output.read_text()
+    assert hub.damage() == []
+
+
+@pytest.mark.parametrize("broken", ["register_before_ledger", "ledger_before_change_log", "receipt_after_commit", "state_before_register"])
+def test_a_worker_that_commits_in_the_wrong_order_is_caught(hub: KilledHub, broken: str) -> None:
+    hub.submit(hub.write())
+    assert hub.work(broken=broken) == KILLED
+    hub.work()
+    assert hub.damage() != []
+
+
+def test_a_sender_told_too_early_is_caught(hub: KilledHub) -> None:
+    sent = hub.write()
+    assert hub.submit(sent, broken="told_before_commit") == KILLED
+    hub.submit(sent)
+    hub.work()
+    assert any("lost" in one for one in hub.damage())
+
+
+def test_every_place_where_the_line_may_die_is_tried() -> None:
+    rooms = ("hub/jobs.py", "hub/exchange/")
+    passed = {
+        name
+        for module, text in sources().items()
+        if module.startswith(rooms)
+        for call in re.findall(r"\bpoint\(([^)]*)\)", text)
+        for name in re.findall(r'"([a-z_]+\.[a-z_]+)"', call)
+    }
+    assert passed == {*WORKER_POINTS, *CLIENT_POINTS}
