@@ -39,7 +39,8 @@ def hub(database: Database, app_database: Database, settings: Settings, catalogu
 
 @pytest.fixture
 def client(hub: Hub) -> Iterator[Client]:
-    with TestClient(hub.app, base_url="https://hub.test", headers=OWN) as client:
+    with TestClient(hub.app, base_url="https://hub.test") as client:
+        client.headers.update(OWN)
         yield client
 
 

@@ -86,7 +86,7 @@ class Doors:
             params={"type": parcel.record_type, "period": parcel.period, "file_name": parcel.path.name},
             headers={
                 "Authorization": f"Bearer {self.keys[parcel.sender]}",
-                "Idempotency-Key": f"{parcel.path.name} {hashlib.sha256(body).hexdigest()[:16]}",
+                "Idempotency-Key": hashlib.sha256(parcel.path.name.encode() + body).hexdigest(),
                 "Content-Type": "application/octet-stream",
             },
             content=body,

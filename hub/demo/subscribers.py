@@ -19,7 +19,7 @@ from hub.registry.areas import load_area_index
 from hub.registry.permissions import ROLES, Actor
 from hub.registry.slice_definition import Condition, SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription, load_subscription
-from mappings.catalogue import Catalogue
+from mappings.catalogue import Catalogue, RecordType
 
 LAW = "政务数据共享条例第三十条；区级数据共享目录"
 IDENTITY = ("name", "id_no", "sex", "birth_date", "live_div", "hukou_div")
@@ -64,7 +64,7 @@ WANTED = (
         "residence_registration": ("name", "id_no", "live_div", "permit_no", "valid_to"),
     }),
     Wanted("fuyou-care", "mch_station", "新生儿、接种与本站出生", "产后与儿童保健", {
-        "newborn_hukou": (), "immunisation_enrol": (), "birth_certificate": (),
+        "newborn_hukou": (), "immunisation_enrol": (), "birth_certificate": (), "antenatal_booking": (), "postnatal_visit": (),
     }, clinical=True),
 )  # fmt: skip
 
@@ -95,8 +95,12 @@ def subscribe_all(connection: Connection, catalogue: Catalogue, district: Distri
         _subscribe(connection, catalogue, wanted, areas.expand(areas.codes[town.code]))
 
 
+def _for_towns(kind: RecordType) -> bool:
+    return kind.enabled and not kind.restricted and kind.sharing != "none"
+
+
 def _types_for_towns(catalogue: Catalogue) -> list[str]:
-    return [code for code, kind in catalogue.record_types.items() if kind.enabled and kind.sharing != "none"]
+    return [code for code, kind in catalogue.record_types.items() if _for_towns(kind)]
 
 
 def _subscribe(connection: Connection, catalogue: Catalogue, one: Wanted, areas: tuple[int, ...] | None) -> None:

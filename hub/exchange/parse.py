@@ -241,11 +241,11 @@ class _Reading:
         return batch.with_columns(carried).filter(keep), pl.col("section")
 
     def _carry(self, opened: _OpenSheet, height: int, sections: dict[int, str]) -> pl.Series:
-        names: list[str | None] = [None] * height
+        names: list[str | None] = [opened.section, *[None] * (height - 1)]
         for at, name in sections.items():
             names[at] = name
-        carried = pl.Series("section", names, dtype=pl.String).fill_null(strategy="forward").fill_null(opened.section)
-        opened.section = carried[-1] if height else opened.section
+        carried = pl.Series("section", names, dtype=pl.String).fill_null(strategy="forward")
+        opened.section = carried[-1]
         return carried
 
     def _compare_total(self, opened: _OpenSheet, cells: Cells, sheet_row: int, counted: int) -> None:

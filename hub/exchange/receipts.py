@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, update
 
 from hub.errors import NotFound
+from hub.exchange.file_notes import file_notes
 from hub.exchange.receipt_number import read_receipt_number
 from hub.exchange.row_errors import explain
 from hub.keyring import Keyring, is_signed_by
@@ -153,7 +154,18 @@ def _issues(connection: Connection, catalogue: Catalogue, row: Row[Any], languag
     mine = select(row_error).where(errors.submission_id == row.submission_id)
     ordered = mine.order_by(errors.row_no, errors.error_no).limit(limit)
     told = [_issue(catalogue, error, language) for error in connection.execute(ordered)]
-    return _refusal(catalogue, row, language) + told
+    return _refusal(catalogue, row, language) + _notes(catalogue, row, language) + told
+
+
+def _notes(catalogue: Catalogue, row: Row[Any], language: str) -> list[dict[str, Any]]:
+    """What was noticed of the file as a whole."""
+    return [
+        {
+            "sheet": params.get("sheet"), "row": at, "column": "", "field": "", "code": code,
+            "level": catalogue.row_errors[code].level, **_sentences(catalogue, code, params, language),
+        }
+        for code, at, params in file_notes(row.facts)
+    ]  # fmt: skip
 
 
 def _issue(catalogue: Catalogue, error: Row[Any], language: str) -> dict[str, Any]:
@@ -185,7 +197,7 @@ def _sentences(catalogue: Catalogue, code: str, params: Mapping[str, Any], langu
 
 def _issues_total(connection: Connection, row: Row[Any]) -> int:
     asked = select(func.count()).where(row_error.c.submission_id == row.submission_id)
-    return int(connection.scalar(asked) or 0) + bool(row.refusal)
+    return int(connection.scalar(asked) or 0) + bool(row.refusal) + sum(1 for _ in file_notes(row.facts))
 
 
 def _instant(moment: datetime | None) -> str | None:

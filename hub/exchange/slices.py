@@ -17,14 +17,13 @@ from sqlalchemy import Connection, text
 
 from hub import audit
 from hub.database import district_of, run_sql, utc_now
-from hub.errors import Conflict, CursorGone, HubError, NotAllowed
+from hub.errors import Conflict, CursorGone, HubError
 from hub.exchange.cursors import decode_cursor, encode_cursor
 from hub.exchange.slice_sql import page_statement, slice_statement
 from hub.keyring import Keyring
 from hub.registry.permissions import Actor, Right
-from hub.registry.rights import require
-from hub.registry.slice_definition import SliceDefinition, check_definition
-from hub.registry.subscriptions import Subscription, load_subscription
+from hub.registry.slice_definition import SliceDefinition
+from hub.registry.subscriptions import Subscription, load_for_pull
 from mappings.catalogue import Catalogue
 
 LARGEST_PAGE = 5_000
@@ -90,17 +89,8 @@ def read_page(
 
 
 def open_subscription(connection: Connection, actor: Actor, context: FeedContext, code: str) -> Subscription:
-    """The subscription, if it is the actor's, in force, and still within the clinical floor."""
-    require(actor, Right.PULL_SLICE)
-    subscription = load_subscription(connection, code)
-    if actor.organisation not in (subscription.organisation, "hub"):
-        raise NotAllowed(f"{code}: 不是本单位的订阅。 Not a subscription of your organisation.")
-    if subscription.state != "active" or not subscription.organisation_enabled:
-        raise NotAllowed(f"{code}: {subscription.state}")
-    if subscription.expired(date.today()):
-        raise NotAllowed(f"{code}: 订阅已到期，请申请续期。 The subscription has expired: apply for renewal.")
-    check_definition(subscription.definition, context.catalogue, subscription.organisation_kind, subscription.definition.areas)
-    return subscription
+    """The subscription, if it is the actor's, in force, and its definition still allowed."""
+    return load_for_pull(connection, actor, context.catalogue, code, date.today())
 
 
 def current_epoch(connection: Connection, subscription: Subscription) -> str:

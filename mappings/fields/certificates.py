@@ -56,9 +56,9 @@ def read_division(cells: Cells) -> Reading:
 def _uscc_steps(odd: pl.DataFrame) -> pl.DataFrame:
     tidy = pl.col("text").str.normalize("NFKC").str.to_uppercase().str.replace_all(_NOISE, "").str.replace_all("-", "")
     read = odd.with_columns(tidy=tidy.str.replace(r"^([0-9]{15})\.0+$", "$1"))
-    old = pl.col("tidy").str.contains(r"^[0-9]{15}$") & is_registration_number(pl.col("tidy"))
+    old = is_registration_number(read["tidy"])
     fits = pl.col("tidy").str.contains(_USCC_SHAPE) & _uscc_fits()
-    return _kept_or(read, first_of((*_spoiled("E_USCC"), (old | fits, None)), otherwise="E_USCC"))
+    return _kept_or(read, first_of((*_spoiled("E_USCC"), (fits | old, None)), otherwise="E_USCC"))
 
 
 def _uscc_fits() -> pl.Expr:

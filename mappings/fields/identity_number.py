@@ -90,13 +90,20 @@ def completed(number: pl.Expr) -> pl.Expr:
     return longer + rest.replace_strict(list(range(11)), list("0123456789X"), return_dtype=pl.String, default=None)
 
 
-def is_registration_number(number: pl.Expr) -> pl.Expr:
-    """Whether 15 digits are a business registration number (GS 15-2006, check by MOD 11,10)."""
-    rest = pl.lit(10, dtype=pl.Int64)
+def is_registration_number(numbers: pl.Series) -> pl.Series:
+    """Whether each is 15 digits of a business registration (GS 15-2006, check by MOD 11,10)."""
+    shaped = numbers.str.contains(r"^[0-9]{15}$").fill_null(False)
+    if not shaped.any():
+        return shaped
+    rest = pl.repeat(10, len(numbers), dtype=pl.Int64, eager=True)
     for place in range(14):
-        total = (rest + number.str.slice(place, 1).cast(pl.Int64, strict=False)) % 10
-        rest = pl.when(total == 0).then(10).otherwise(total) * 2 % 11
-    return (rest + number.str.slice(14, 1).cast(pl.Int64, strict=False)) % 10 == 1
+        total = (rest + _digit(numbers, place)) % 10
+        rest = total.replace(0, 10) * 2 % 11
+    return shaped & ((rest + _digit(numbers, 14)) % 10 == 1).fill_null(False)
+
+
+def _digit(numbers: pl.Series, place: int) -> pl.Series:
+    return numbers.str.slice(place, 1).cast(pl.Int64, strict=False)
 
 
 def _steps(odd: pl.DataFrame, rules: IdentityRules) -> pl.DataFrame:
@@ -104,7 +111,8 @@ def _steps(odd: pl.DataFrame, rules: IdentityRules) -> pl.DataFrame:
     read = read.with_columns(old=pl.col("number").str.contains(r"^[0-9]{15}$")).with_columns(
         full=pl.when("old").then(completed(pl.col("number"))).otherwise("number")
     )
-    read = read.with_columns(fits=check_digit_fits("full"), birth=birth_of("full"), code=_trouble(rules))
+    business = is_registration_number(read["number"]).alias("business")
+    read = read.with_columns(business, fits=check_digit_fits("full"), code=_trouble(rules))
     read = read.with_columns(pl.coalesce("code", _judgement(rules)).alias("code"))
     kept = pl.col("code").is_null() | pl.col("code").str.contains("^[WN]_")
     nothing = pl.col("number").str.contains(NONE_WORDS) | (pl.col("number") == "")
@@ -164,7 +172,7 @@ def _judgement(rules: IdentityRules) -> pl.Expr:
     return (
         pl.when(nothing | (full == ""))
         .then(NO_TEXT)
-        .when(old & ~alive & is_registration_number(pl.col("number")))
+        .when(old & ~alive & pl.col("business"))
         .then(pl.lit("E_ID_IS_REGNO"))
         .when(~issued & ~other)
         .then(pl.lit("E_ID_PROVINCE"))
