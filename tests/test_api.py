@@ -19,7 +19,7 @@ from hub.registry.slice_definition import SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
-from tests.doors import THIS_MONTH, Hub, csv_of, founded_hub, identity_number, move_in
+from tests.doors import THIS_MONTH, VILLAGE, Hub, csv_of, founded_hub, identity_number, move_in
 
 CSV = {"Content-Type": "text/csv"}
 SEND = "/v1/submissions?type=hukou_move_in&period=" + THIS_MONTH
@@ -56,7 +56,7 @@ def test_every_row_is_accounted_for_and_errors_name_the_sheets_own_row(client: T
     counts = receipt["counts"]
     assert counts["received"] == 3 == counts["accepted"] + counts["unchanged"] + counts["held"] + counts["refused"]
     assert counts["accepted"] == 2
-    assert [(issue["row"], issue["column"]) for issue in receipt["issues"] if issue["level"] == "error"] == [(3, "B")]
+    assert [(issue["row"], issue["column"], issue["level"]) for issue in receipt["issues"]] == [(3, "B", "hold")]
 
 
 def test_waiting_answers_with_the_final_receipt(client: TestClient[Litestar], hub: Hub) -> None:
@@ -70,7 +70,8 @@ def test_waiting_answers_with_the_final_receipt(client: TestClient[Litestar], hu
 
 
 def test_rows_in_json_go_through_the_same_gate(client: TestClient[Litestar], hub: Hub) -> None:
-    row = {"name": "王小明", "id_no": identity_number(5), "sex": "1", "birth_date": "1990-03-07", "move_date": f"{THIS_MONTH}-01"}
+    row = {"name": "王小明", "id_no": identity_number(5), "sex": "1", "birth_date": "1990-03-07"}
+    row |= {"live_div": VILLAGE, "move_date": f"{THIS_MONTH}-01"}
     body = {"type": "hukou_move_in", "period": THIS_MONTH, "rows": [row]}
     headers = {**hub.key_of("public_security"), "Idempotency-Key": "rows"}
     sent = client.post("/v1/submissions", json=body, headers=headers)

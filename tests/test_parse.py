@@ -173,7 +173,7 @@ def test_the_flat_form_of_a_grouped_header_is_the_same_column() -> None:
     assert layout.fields == {"name", "birth_date", "id_no", "mother_name", "mother_id_no"}
 
 
-def test_a_father_is_never_taken_for_the_child(tmp_path: Path) -> None:
+def test_a_mother_is_never_taken_for_the_child(tmp_path: Path) -> None:
     rows = [["", "母亲", "", ""], ["出生日期", "姓名", "身份证号", "手机"], ["2025-09-01", "李秀英", "9", ""]]
     error = refusal(csv_file(tmp_path, rows))
     assert error.facts["code"] == "F_MISSING_COLUMN"

@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from hub import embedded
+from hub.commands.logging import log_to_stderr
 from hub.database import Database
 from hub.errors import HubError, PendingMigration
 from hub.keyring import Keyring
@@ -52,6 +54,8 @@ class Opened:
 @contextmanager
 def opened(home: Path | None) -> Iterator[Opened]:
     """The hub of a home. An embedded database is started if it does not run, and made ready if it is new."""
+    if not structlog.is_configured():
+        log_to_stderr()
     with located(home) as settings:
         catalogue = load_catalogue()
         hub = Opened(settings, catalogue)

@@ -18,7 +18,7 @@ def up(home: Home = None) -> None:
     """运行整个枢纽（Ctrl-C 结束）。 Run the whole hub: database, serve, work, watch. Ctrl-C ends it."""
     from hub.commands.tree import run_tree
 
-    _log_to_stderr()
+    _log_events()
     run_tree(home)
 
 
@@ -31,7 +31,7 @@ def serve(home: Home = None) -> None:
     from hub.commands.opening import opened
     from hub.database import Database
 
-    _log_to_stderr()
+    _log_events()
     with opened(home) as hub:
         database = Database(hub.settings.database_url or "", hub.settings.district)
         try:
@@ -50,7 +50,7 @@ def work(
     from hub import jobs
     from hub.commands.opening import opened
 
-    _log_to_stderr()
+    _log_events()
     with opened(home) as hub:
         jobs.sweep(hub.database)
         jobs.work(hub.database, hub.settings, wait=not once)
@@ -63,7 +63,7 @@ def watch(home: Home = None) -> None:
     from drops.watcher import watch as keep_watching
     from hub.commands.opening import opened
 
-    _log_to_stderr()
+    _log_events()
     with opened(home) as hub:
         keep_watching(Drops(hub.database, hub.settings, hub.catalogue))
 
@@ -78,7 +78,7 @@ def demo(
     """虚构的区已在运行。 A fictitious district already at work."""
     from hub.commands.tree import run_demo
 
-    _log_to_stderr()
+    _log_events()
     run_demo(home, people=people, once=once, as_json=as_json)
 
 
@@ -115,5 +115,7 @@ def check_mappings(as_json: Json = False) -> None:
     show(counts) if as_json else print("\n".join(f"{name:14}{count}" for name, count in counts.items()))
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+def _log_events() -> None:
+    from hub.commands.logging import log_to_stderr
+
+    log_to_stderr(logging.INFO)

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from hub.demo.names import make_name, make_uscc
 from hub.demo.people import Resident
-from hub.demo.year import MONTHS, Year, day_in, person
+from hub.demo.year import MONTHS, QUARTER_ENDS, Year, day_in, person
 
 FACILITY = "云岭区妇幼保健院"
 FACILITY_CODE = make_uscc(7, "12")
@@ -122,7 +122,9 @@ def _enrol(year: Year, month: int, child: Resident, mother: Resident, certificat
 
 def adoptions_of(year: Year, month: int) -> None:
     """A couple without a small child of its own takes one in."""
-    for _ in range(year.often(0.3)):
+    if month not in QUARTER_ENDS:
+        return
+    for _ in range(year.often(0.9)):
         day = day_in(year.rng, month)
         child = year.pick(day, lambda one, day: 1 <= one.age(day) <= 12)
         adopter = year.pick(day, _may_adopt)

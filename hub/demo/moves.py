@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from hub.demo.names import make_name
 from hub.demo.people import Resident, newcomer
-from hub.demo.year import Year, area_code, day_in, person
+from hub.demo.year import QUARTER_ENDS, Year, area_code, day_in, person
 
 ELSEWHERE = ("990102", "990205", "990311", "990424")  # fictitious districts of fictitious provinces
 ELSEWHERE_NAMES = ("海州省江北市南湖区", "海州省江北市东城区", "北原省平川市新丰县", "西林省云台市山口县")
@@ -131,7 +131,9 @@ def residences_of(year: Year, month: int) -> None:
 
 def corrections_of(year: Year, month: int) -> None:
     """The police correct a wrong birth date: the number changes, the person does not."""
-    for _ in range(year.often(0.6)):
+    if month not in QUARTER_ENDS:
+        return
+    for _ in range(year.often(2)):
         day = day_in(year.rng, month)
         somebody = year.pick(day, lambda one, day: 18 <= one.age(day) <= 70)
         if somebody is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
+import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -33,6 +35,12 @@ from hub.settings import Settings
 from mappings.catalogue import Catalogue, load_catalogue
 
 
+def _speak_softly() -> None:
+    """The line's log is for operators; here the summary speaks. Warnings still come through."""
+    logging.disable(logging.INFO)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
 @dataclass(slots=True)
 class Timings:
     """Seconds by step, in the order they were taken."""
@@ -50,6 +58,7 @@ def run(settings: Settings, people: int, *, once: bool, as_json: bool = False) -
     """Load the district unless it is already there; print the summary, and the logins when the hub stays up."""
     settings = msgspec.structs.replace(settings, demo=True, fictitious_prefixes=(PREFIX,))
     mark_as_demo(settings.home)
+    _speak_softly()
     console = Console(file=sys.stderr if as_json else None, width=WIDTH)
     kept = settings.home / "demo" / "summary.json"
     if kept.exists():

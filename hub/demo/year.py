@@ -13,6 +13,7 @@ from hub.demo.people import Population, Resident
 
 MONTHS = ("2025-11", "2025-12", *(f"2026-{month:02d}" for month in range(1, 11)))
 ROLL_MONTH = "2025-10"
+QUARTER_ENDS = (2, 5, 8, 11)  # places in MONTHS: when rare things are reported
 
 
 @dataclass(slots=True)

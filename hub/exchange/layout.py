@@ -74,6 +74,7 @@ class Vocabulary:
         self.groups = {normalise(rule.group) for rule in rules if rule.group}
         self.groups |= {normalise(role.title) for role in record_type.people if role.prefix}
         self._learn_rules(rules)
+        self._learn_roles(record_type, rules)
         self._learn_fields(record_type, {rule.field for rule in rules})
         mapped = {rule.field for rule in rules} or {field.name for field in record_type.fields}
         self.required = tuple(field.name for field in record_type.fields if field.required and field.name in mapped)
@@ -94,6 +95,16 @@ class Vocabulary:
             self._learn(normalise(rule.group), normalise(header), rule.field, rank)
             if spelled[header] == 1:
                 self.plain.setdefault(normalise(header), (rule.field, rank))
+
+    def _learn_roles(self, record_type: RecordType, rules: Sequence[ColumnRule]) -> None:
+        """A person's title as a group: 母亲 over 姓名 is the column 母亲姓名."""
+        titles = {role.role: normalise(role.title) for role in record_type.people}
+        role_of = {field.name: titles[field.role] for field in record_type.fields if field.role in titles}
+        for rule in rules:
+            title = role_of.get(rule.field)
+            for header in map(normalise, (rule.header, *rule.synonyms)):
+                if title and not rule.group:
+                    self.grouped.setdefault((title, header.removeprefix(title) or header), (rule.field, 1))
 
     def _learn(self, group: str, header: str, field: str, rank: int) -> None:
         if not group:
@@ -125,7 +136,9 @@ def find_layout(rows: Sequence[Cells], vocabulary: Vocabulary) -> Layout:
     """The reading that recognises most fields; of equals the one with fewer header rows, then the upper one."""
     best = Layout()
     for at in range(min(HEADER_WITHIN, len(rows))):
-        readings = [_read((at,), [("", _text(cell)) for cell in rows[at]], vocabulary)]
+        below_groups = at > 0 and any(normalise(_text(cell)) in vocabulary.groups for cell in rows[at - 1])
+        # A row under 母亲 read by itself would take the mother's name for the child's.
+        readings = [] if below_groups else [_read((at,), [("", _text(cell)) for cell in rows[at]], vocabulary)]
         if at + 1 < len(rows):
             readings.append(_read((at, at + 1), _two_rows(rows[at], rows[at + 1]), vocabulary))
         for reading in readings:

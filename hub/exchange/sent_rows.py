@@ -19,6 +19,7 @@ from mappings.catalogue import Field, RecordType
 
 _OPEN_SENSITIVITIES = ("public", "internal")
 _MOST_FIELDS = 10
+_TELLING = 1  # of a value this short the first character would be all of it
 
 
 class SentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,4 +68,6 @@ def _shown(value: object, field: Field) -> str:
         return str(value)
     if field.type == "id_no":
         return mask_identifier(str(value))
-    return f"{str(value)[:1]}***"
+    if field.type in ("date", "datetime"):
+        return f"{str(value)[:4]}-**-**"
+    return f"{str(value)[:1]}***" if len(str(value)) > _TELLING else "***"

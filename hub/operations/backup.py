@@ -7,6 +7,7 @@ A restored hub begins a new epoch of its feed: changes after the backup are lost
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ import secrets
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,11 +108,14 @@ def read_manifest(source: Path) -> Manifest:
     """Check every byte of a backup against its manifest; BrokenBackup if one is missing, changed or too many."""
     found: dict[str, Entry] = {}
     manifest: Manifest | None = None
-    for name, stream in _entries(source):
-        if name == _MANIFEST:
-            manifest = _decode(stream.read())
-        else:
-            found[name] = _digest(stream)
+    try:
+        for name, stream in _entries(source):
+            if name == _MANIFEST:
+                manifest = msgspec.json.decode(stream.read(), type=Manifest)
+            else:
+                found[name] = _digest(stream)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, msgspec.DecodeError) as wrong:
+        raise BrokenBackup(source.name) from wrong
     if manifest is None or manifest.format != FORMAT or manifest.entries != found:
         raise BrokenBackup(source.name)
     return manifest
@@ -120,7 +125,7 @@ def restore(source: Path, settings: Settings, passphrase: str | None) -> Restore
     """Fill an empty database and an empty home from a backup; the feed begins a new epoch."""
     manifest = read_manifest(source)
     _require_empty(settings)
-    _require_keys(settings, manifest, passphrase)
+    _require_keys(settings, manifest, source, passphrase)
     mark = _made(settings.home) / UNFINISHED
     mark.touch()
     files = _unpack(source, settings, passphrase)
@@ -165,6 +170,8 @@ def last_backup(settings: Settings) -> datetime | None:
 
 def _write(settings: Settings, database: Database, archive: tarfile.TarFile, passphrase: str | None) -> Manifest:
     entries: dict[str, Entry] = {}
+    if passphrase is not None:  # first, so that a restore tries the passphrase before anything else
+        entries[_KEYS] = _add_bytes(archive, _KEYS, _seal_keys(settings, passphrase))
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=settings.home) as folder:
         dump = Path(folder) / _DUMP
         _dump(settings, dump)
@@ -172,8 +179,6 @@ def _write(settings: Settings, database: Database, archive: tarfile.TarFile, pas
     for path in _stored_files(settings):
         name = _FILES + str(path.relative_to(settings.files))
         entries[name] = _add_file(archive, name, path)
-    if passphrase is not None:
-        entries[_KEYS] = _add_bytes(archive, _KEYS, _seal_keys(settings, passphrase))
     manifest = _describe(settings, database, entries, keys_included=passphrase is not None)
     _add_bytes(archive, _MANIFEST, msgspec.json.encode(manifest))
     return manifest
@@ -247,7 +252,7 @@ def _require_empty(settings: Settings) -> None:
         raise Conflict(f"{settings.home}: 不是空的数据文件夹。 Not an empty home: restore into a fresh one.")
 
 
-def _require_keys(settings: Settings, manifest: Manifest, passphrase: str | None) -> None:
+def _require_keys(settings: Settings, manifest: Manifest, source: Path, passphrase: str | None) -> None:
     """The keys come with the backup, or are there already; never both, never neither."""
     present = (settings.keys / "keyring.json").exists()
     if manifest.keys_included and present:
@@ -256,6 +261,8 @@ def _require_keys(settings: Settings, manifest: Manifest, passphrase: str | None
         raise WrongPassphrase()
     if not manifest.keys_included and not present:
         raise MissingKeys()
+    if manifest.keys_included:
+        _open_keys(next(stream.read() for name, stream in _entries(source) if name == _KEYS), passphrase or "")
 
 
 def _load(settings: Settings, dump: Path) -> None:
@@ -281,24 +288,12 @@ def _begin_epoch(settings: Settings) -> str:
 
 def _entries(source: Path) -> Iterator[tuple[str, BinaryIO]]:
     """Plain files only, by name, none of which leads outside."""
-    try:
-        with tarfile.open(source, "r:gz") as archive:
-            for member in archive:
-                stream = archive.extractfile(member) if member.isreg() else None
-                if stream is None or member.name.startswith("/") or ".." in Path(member.name).parts:
-                    raise BrokenBackup(member.name)
-                yield member.name, stream  # type: ignore[misc]  # an ExFileObject is a BufferedReader
-    except (tarfile.TarError, EOFError, OSError) as wrong:
-        if isinstance(wrong, FileNotFoundError | PermissionError):
-            raise
-        raise BrokenBackup(source.name) from wrong
-
-
-def _decode(content: bytes) -> Manifest:
-    try:
-        return msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as wrong:
-        raise BrokenBackup(_MANIFEST) from wrong
+    with tarfile.open(source, "r:gz") as archive:
+        for member in archive:
+            stream = archive.extractfile(member) if member.isreg() else None
+            if stream is None or member.name.startswith("/") or ".." in Path(member.name).parts:
+                raise BrokenBackup(member.name)
+            yield member.name, stream  # type: ignore[misc]  # an ExFileObject is a BufferedReader
 
 
 def _digest(stream: BinaryIO) -> Entry:

@@ -121,6 +121,8 @@ def _socket_is_private(settings: Settings) -> Finding:
     folder = Path(str(host))
     if not folder.is_absolute():
         return _finding("D_SOCKET", "ok", "数据库套接字 socket folder", "TCP")
+    if not folder.exists():
+        return _finding("D_SOCKET", "fail", "数据库套接字 socket folder", f"{folder} ?", "hub up")
     mode = stat.S_IMODE(folder.stat().st_mode)
     fix = f"chmod 700 {folder}"
     return _finding("D_SOCKET", "fail" if mode & 0o077 else "ok", "数据库套接字 socket folder", f"{mode:04o}", fix)

@@ -167,7 +167,8 @@ def _judgement(rules: IdentityRules) -> pl.Expr:
     issued = full.str.contains(rf"^(?:{rules.issued})")
     other = full.str.contains(rf"^(?:{_PERMITS}|{_FOREIGN})") & ~issued
     alive = born("full", rules.today).fill_null(False)
-    plausible_year = full.str.slice(6, 4).cast(pl.Int64, strict=False).is_between(1880, rules.today.year)
+    year = full.str.slice(6, 4).cast(pl.Int64, strict=False)
+    no_year = (year < EARLIEST_BIRTH.year) | ((year > rules.today.year) & ~pl.col("fits"))
     stray = pl.col("text").str.contains(_STRAY)
     return (
         pl.when(nothing | (full == ""))
@@ -176,7 +177,7 @@ def _judgement(rules: IdentityRules) -> pl.Expr:
         .then(pl.lit("E_ID_IS_REGNO"))
         .when(~issued & ~other)
         .then(pl.lit("E_ID_PROVINCE"))
-        .when(~alive & ~old & ~plausible_year & full.str.contains(r"^[0-9]{18}$"))
+        .when(~alive & ~old & no_year & full.str.contains(r"^[0-9]{18}$"))
         .then(pl.lit("E_ID_IS_HOUSEHOLD"))
         .when(~alive)
         .then(pl.lit("E_ID_BIRTH_DATE"))

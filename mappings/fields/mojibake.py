@@ -40,7 +40,8 @@ def suggest(text: pl.Series) -> pl.DataFrame:
     return pl.DataFrame({"garbled": garbled, "suggestion": suggestion})
 
 
-def _restored(text: str) -> tuple[bool, str | None]:
+def _restored(sent: str) -> tuple[bool, str | None]:
+    text = re.sub(r"[\x00-\x20\u200b-\u200f\ufeff]", "", sent)
     if re.search(LOST, text):
         return True, None
     for wrong, right in (("gb18030", "utf-8"), ("latin-1", "gb18030")):

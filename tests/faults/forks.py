@@ -1,4 +1,4 @@
-"""Real processes of the hub that start fast: one parent has imported everything, each act is a fork of it that may be killed.
+"""Real processes of the hub that start fast: a parent has imported everything, each act is a fork of it that may be killed.
 
 Run as ``python -m tests.faults.forks``; one JSON request a line on stdin, the wait status of its process on stdout.
 """
@@ -12,10 +12,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import hub.faults
+from hub import jobs
+from hub.commands.opening import operator
+from hub.database import Database
+from hub.exchange import pipeline
+from hub.settings import Settings, load_settings
+from mappings.catalogue import Catalogue
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -31,7 +39,7 @@ class Forks:
     def run(
         self, arguments: list[str], environment: dict[str, str], output: Path, *, broken: str = "", die_after: float = 0.0
     ) -> int:
-        """``hub`` with these arguments in a process of its own; exit status, or minus the signal that ended it."""
+        """``submit FILE`` or ``work`` in a process of its own; exit status, or minus the signal that ended it."""
         request = {
             "arguments": arguments, "environment": environment, "output": str(output), "broken": broken, "die_after": die_after,
         }  # fmt: skip
@@ -55,44 +63,53 @@ class Forks:
 
 def serve() -> None:
     """Import once, then fork for every request until stdin ends."""
-    from hub import jobs
-    from hub.__main__ import main
-    from hub.commands import opening, tables  # noqa: F401
-    from hub.exchange import pipeline, receipts  # noqa: F401
-
-    pipeline.catalogue_in_force()
+    catalogue = pipeline.catalogue_in_force()
     jobs._catalogue()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            _act(json.loads(line), main)
+            _become(json.loads(line), catalogue)
         print(os.waitpid(child, 0)[1], flush=True)
 
 
-def _act(request: dict[str, Any], main: Callable[[], None]) -> None:
-    """In the fork: become the command that was asked for, with its own fault."""
+def _become(request: dict[str, Any], catalogue: Catalogue) -> None:
+    """In the fork: what was asked for, with its own environment, output, fault and mistake."""
     handle = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.environ.update(request["environment"])
-    import hub.faults
-
     importlib.reload(hub.faults)
     if request["broken"]:
-        from tests.faults import broken
-
-        getattr(broken, request["broken"])()
+        getattr(importlib.import_module("tests.faults.broken"), request["broken"])()
     if request["die_after"]:
-        signal.setitimer(signal.ITIMER_REAL, request["die_after"])
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    sys.argv = ["hub", *request["arguments"]]
-    status = 0
+        signal.setitimer(signal.ITIMER_REAL, request["die_after"])
     try:
-        main()
-    except SystemExit as over:
-        status = int(over.code or 0)
+        _act(request["arguments"], catalogue)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
     sys.stdout.flush()
-    os._exit(status)
+    os._exit(0)
+
+
+def _act(arguments: list[str], catalogue: Catalogue) -> None:
+    settings = load_settings()
+    database = Database(settings.worker_url or "", settings.district)
+    if arguments[0] == "submit":
+        print(json.dumps({"receipt": submit(database, settings, Path(arguments[1]), catalogue).receipt_number}))
+    else:
+        jobs.work(database, settings, wait=False)
+
+
+def submit(database: Database, settings: Settings, path: Path, catalogue: Catalogue) -> jobs.Accepted:
+    """What ``hub submit`` does."""
+    with path.open("rb") as stream:
+        return jobs.accept(
+            database, settings, operator("health"), stream=stream, file_name=path.name, record_type="death_certificate",
+            organisation="health", period="2026-11", door="command", catalogue=catalogue,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":
