@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from hub.commands.areas import area
 from hub.commands.keeping import keeping
 from hub.commands.reading import audit, feed, reading
 from hub.commands.running import running
@@ -20,6 +21,7 @@ for verbs in (running, sending, reading, keeping):
     app.add_typer(verbs)
 app.add_typer(feed, name="feed")
 app.add_typer(audit, name="audit")
+app.add_typer(area, name="area")
 
 
 def main() -> None:

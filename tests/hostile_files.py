@@ -32,7 +32,9 @@ WORKBOOK_RELATIONS = (
     b'<Relationship Id="rId2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings"'
     b' Target="sharedStrings.xml"/></Relationships>'
 )
-SHEET_HEAD = b'<?xml version="1.0"?>%s<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">%s<sheetData>'
+SHEET_HEAD = (
+    b'<?xml version="1.0"?>%s<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">%s<sheetData>'
+)
 SHEET_FOOT = b"</sheetData></worksheet>"
 
 

@@ -59,7 +59,9 @@ def context(record_type: str, **changes: Any) -> CheckContext:
 def frame(rows: Sequence[dict[str, Any]], first: int = 1, sheet: str = "表一") -> pl.DataFrame:
     """A parsed frame of the rows' fields; row_no from ``first``, two header rows above."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: pl.Series([row.get(name) for row in rows], dtype=pl.String) for name in names if "__kind" not in name}
+    columns = {
+        name: pl.Series([row.get(name) for row in rows], dtype=pl.String) for name in names if "__kind" not in name
+    }
     kinds = {name: pl.Series([row.get(name, 0) for row in rows], dtype=pl.UInt8) for name in names if "__kind" in name}
     numbers = pl.Series(range(first, first + len(rows)), dtype=pl.Int32)
     return pl.DataFrame({"row_no": numbers, "sheet": [sheet] * len(rows), "sheet_row": numbers + 2, **columns, **kinds})
@@ -146,14 +148,26 @@ def test_errors_say_where_and_are_numbered_within_the_row() -> None:
         (1, "name", "E_REQUIRED", "error"),
         (2, "sex", "E_CODE", "hold"),
     ]
-    assert (rows[1]["sheet"], rows[1]["sheet_row"], rows[1]["column_letter"], rows[1]["header"]) == ("表一", 4, "C", "列sex")
+    assert (rows[1]["sheet"], rows[1]["sheet_row"], rows[1]["column_letter"], rows[1]["header"]) == (
+        "表一",
+        4,
+        "C",
+        "列sex",
+    )
     assert rows[1]["value"] == "外星"
     assert json.loads(rows[1]["params"])["expected"].startswith("未知的性别")
 
 
 def test_the_digest_follows_the_content_and_nothing_else() -> None:
-    rows = [resident(), resident(name="王 强", birth_date="1990年3月7日"), resident(phone="13900001111"), resident(name="王勇")]
-    digests = checked("resident_roll", frame(rows), new_uuids=lambda n: [uuid4().hex for _ in range(n)]).staged["content_digest"]
+    rows = [
+        resident(),
+        resident(name="王 强", birth_date="1990年3月7日"),
+        resident(phone="13900001111"),
+        resident(name="王勇"),
+    ]
+    digests = checked("resident_roll", frame(rows), new_uuids=lambda n: [uuid4().hex for _ in range(n)]).staged[
+        "content_digest"
+    ]
     assert digests[0] == digests[1]
     assert digests.n_unique() == 3
     other_key = checked("resident_roll", frame(rows), digest_key=b"other" * 6).staged["content_digest"]
@@ -201,7 +215,13 @@ def test_a_birth_date_with_a_short_year_is_settled_by_the_number() -> None:
 
 def test_a_residence_permit_sets_the_kind_of_document() -> None:
     permit = "810000199408230021"
-    row = {"cert_no": "J1", "registered_on": "2026-11-01", "male_name": "王强", "male_id_no": permit, "male_id_type": "身份证"}
+    row = {
+        "cert_no": "J1",
+        "registered_on": "2026-11-01",
+        "male_name": "王强",
+        "male_id_no": permit,
+        "male_id_type": "身份证",
+    }
     batch = checked("marriage", frame([row | {"female_name": "李芳", "female_id_no": WOMAN}]))
     assert batch.staged["male_id_type"].to_list() == ["554"]
     assert found(batch) == [(1, "male_id_no", "N_ID_OTHER_DOCUMENT")]
@@ -341,7 +361,14 @@ def test_details_are_named_for_codes_of_the_catalogue(catalogue: Catalogue) -> N
 
 
 def test_every_code_the_check_gives_is_in_the_catalogue(catalogue: Catalogue) -> None:
-    sources = [*Path("mappings/fields").glob("*.py"), *Path("hub/exchange/checks").glob("*.py"), Path("hub/exchange/check.py")]
-    given_codes = {code for source in sources for code in re.findall(r'"([EWN]_[A-Z_]{3,})"', source.read_text("utf-8"))}
+    root = Path(__file__).parents[1]
+    sources = [
+        *root.glob("mappings/fields/*.py"),
+        *root.glob("hub/exchange/checks/*.py"),
+        root / "hub/exchange/check.py",
+    ]
+    given_codes = {
+        code for source in sources for code in re.findall(r'"([EWN]_[A-Z_]{3,})"', source.read_text("utf-8"))
+    }
     assert len(given_codes) > 40
     assert given_codes <= set(catalogue.row_errors)

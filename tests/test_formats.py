@@ -87,7 +87,9 @@ def test_a_file_that_is_ascii_for_megabytes_may_still_be_gb18030(tmp_path: Path)
     (b"\xfe\x59", "龴"), (b"\xfe\xa0", "\u9fbb"), (b"\xa8\xbc", "\u1e3f"), (b"\xa6\xd9", "\ufe10"), (b"\xa6\xda", "\ufe12"),
     ("䶮".encode("gb18030"), "䶮"), ("𬭎".encode("gb18030"), "𬭎"), (b"\xa1\xa4", "·"),
 ])  # fmt: skip
-def test_characters_gb18030_2022_moved_arrive_where_they_are_now(gb_bytes: bytes, character: str, tmp_path: Path) -> None:
+def test_characters_gb18030_2022_moved_arrive_where_they_are_now(
+    gb_bytes: bytes, character: str, tmp_path: Path
+) -> None:
     content = "姓名,性别\n王".encode("gb18030") + gb_bytes + ",女\n".encode("gb18030")
     assert text_cells(tmp_path, content)[1] == (f"王{character}", "女")
 
@@ -159,14 +161,26 @@ def test_a_workbook_gives_texts_and_kinds(tmp_path: Path) -> None:
         sheet.write_row(0, 0, ["文字", "数", "小数", "日期", "时间", "真", "公式", "无值", "错"])
         sheet.write_row(1, 0, ["王芳", 7, 2011.1])
         sheet.write_datetime(1, 3, datetime.datetime(2025, 9, 1), day)
-        sheet.write_datetime(1, 4, datetime.datetime(2025, 9, 1, 8, 30), book.add_format({"num_format": "yyyy-mm-dd hh:mm"}))
+        sheet.write_datetime(
+            1, 4, datetime.datetime(2025, 9, 1, 8, 30), book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+        )
         sheet.write_boolean(1, 5, True)
         sheet.write_formula(1, 6, "=B2", None, 7)
         sheet.write_formula(1, 7, "=B2", None, "")
         sheet.write_formula(1, 8, "=1/0", None, "#DIV/0!")
 
     sheet = sheets_of(workbook(tmp_path / "a.xlsx", write))[0]
-    assert sheet.cells()[1] == ("王芳", "7", "2011.1", "2025-09-01", "2025-09-01 08:30:00", "true", "7", "=B2", "#DIV/0!")
+    assert sheet.cells()[1] == (
+        "王芳",
+        "7",
+        "2011.1",
+        "2025-09-01",
+        "2025-09-01 08:30:00",
+        "true",
+        "7",
+        "=B2",
+        "#DIV/0!",
+    )
     assert sheet.kinds()[1] == (0, 1, 1, 2, 2, 3, 1, 4, 4)
 
 
@@ -210,7 +224,10 @@ def test_a_hidden_sheet_is_told_and_not_read(tmp_path: Path) -> None:
         hidden.hide()
 
     sheets = sheets_of(workbook(tmp_path / "a.xlsx", write))
-    assert [(sheet.raw.name, sheet.raw.hidden, sheet.frame.height) for sheet in sheets] == [("代码", True, 0), ("名册", False, 1)]
+    assert [(sheet.raw.name, sheet.raw.hidden, sheet.frame.height) for sheet in sheets] == [
+        ("代码", True, 0),
+        ("名册", False, 1),
+    ]
 
 
 def test_hidden_rows_and_columns_are_read_and_told(tmp_path: Path) -> None:

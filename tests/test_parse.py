@@ -138,7 +138,15 @@ def test_a_similar_header_is_not_recognised(tmp_path: Path) -> None:
 
 
 def test_titles_above_and_a_serial_row_below_the_header_are_skipped(tmp_path: Path) -> None:
-    rows = [["某某分局2025年9月新生儿落户花名册"], ["填报单位：某所"], [], HEADER, ["1", "2", "3", "4", "5", "6"], FANG, MING]
+    rows = [
+        ["某某分局2025年9月新生儿落户花名册"],
+        ["填报单位：某所"],
+        [],
+        HEADER,
+        ["1", "2", "3", "4", "5", "6"],
+        FANG,
+        MING,
+    ]
     frame, parsed = read(csv_file(tmp_path, rows))
     assert names(frame) == ["王芳", "李明"]
     assert skipped(parsed) == {"title": [1, 2], "blank": [3], "serial": [5]}
@@ -162,7 +170,11 @@ def test_a_header_of_two_rows_tells_the_child_from_the_mother(tmp_path: Path) ->
 
 
 def test_two_header_rows_in_csv_fill_the_group_to_the_right(tmp_path: Path) -> None:
-    rows = [["姓名", "出生日期", "身份证号", "母亲", ""], ["", "", "", "姓名", "身份证号"], [*FANG[1:2], *FANG[3:5], "李秀英", "9"]]
+    rows = [
+        ["姓名", "出生日期", "身份证号", "母亲", ""],
+        ["", "", "", "姓名", "身份证号"],
+        [*FANG[1:2], *FANG[3:5], "李秀英", "9"],
+    ]
     frame, _ = read(csv_file(tmp_path, rows))
     assert frame["mother_name"].to_list() == ["李秀英"]
 
@@ -242,7 +254,10 @@ def test_a_missing_required_column_is_named(tmp_path: Path) -> None:
 
 
 def test_another_types_sheet_is_refused_with_its_name(tmp_path: Path) -> None:
-    rows = [["序号", "姓名", "公民身份号码", "性别", "死亡日期", "注销原因"], ["1", "王芳", "9", "女", "2025-09-01", "死亡"]]
+    rows = [
+        ["序号", "姓名", "公民身份号码", "性别", "死亡日期", "注销原因"],
+        ["1", "王芳", "9", "女", "2025-09-01", "死亡"],
+    ]
     error = refusal(csv_file(tmp_path, rows))
     assert error.facts["code"] == "F_WRONG_TEMPLATE"
     assert error.facts["params"]["found"] == "死亡注销"  # type: ignore[index]

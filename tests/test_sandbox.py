@@ -67,7 +67,10 @@ def entity_in_shared_strings() -> bytes:
 def duplicate_entry() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive, pytest.warns(UserWarning):
-        for name, part in [*hostile.raw_parts(hostile.sheet_xml(hostile.GOOD_ROWS)), ("xl/workbook.xml", hostile.WORKBOOK)]:
+        for name, part in [
+            *hostile.raw_parts(hostile.sheet_xml(hostile.GOOD_ROWS)),
+            ("xl/workbook.xml", hostile.WORKBOOK),
+        ]:
             archive.writestr(name, part)
     return content.getvalue()
 

@@ -24,7 +24,9 @@ def send_delimited(file: BinaryIO, pipe: BinaryIO, limits: Limits) -> None:
     opened = False
     for batch in reader.batches():
         if not opened:
-            wire.send(pipe, wire.SheetOpens("", False, "csv", source.encoding or "utf-8", 1, {"delimiter": reader.delimiter}))
+            wire.send(
+                pipe, wire.SheetOpens("", False, "csv", source.encoding or "utf-8", 1, {"delimiter": reader.delimiter})
+            )
             opened = True
         body = io.BytesIO()
         batch.write_ipc_stream(body)
@@ -63,7 +65,9 @@ class DelimitedReader:
             yield from self._careful(iter([carried]))
 
     def _learn(self, sample: bytes) -> None:
-        lines = [line for line in sample[: 256 << 10].decode("utf-8", "ignore").split("\n")[:_SAMPLE_LINES] if line.strip()]
+        lines = [
+            line for line in sample[: 256 << 10].decode("utf-8", "ignore").split("\n")[:_SAMPLE_LINES] if line.strip()
+        ]
         self.delimiter = _sniff_delimiter(lines)
         self.width = max([line.count(self.delimiter) + 1 for line in lines], default=1)
         self._check_width()

@@ -36,7 +36,9 @@ def send_json(file: BinaryIO, pipe: BinaryIO, limits: Limits) -> None:
         if not opened:
             wire.send(pipe, wire.SheetOpens("", False, "json", "utf-8", 1, {}))
         columns = [_column(key, rows, with_header=not opened) for key in keys]
-        wire.send(pipe, wire.BatchOfRows(columns=True), wire.encode_columns(numbers if opened else [0, *numbers], columns))
+        wire.send(
+            pipe, wire.BatchOfRows(columns=True), wire.encode_columns(numbers if opened else [0, *numbers], columns)
+        )
         opened = True
     if not opened:
         raise UnreadableFile("F_EMPTY")

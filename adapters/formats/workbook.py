@@ -46,7 +46,9 @@ def _send_sheets(book: calamine.CalamineWorkbook, container: Container, pipe: Bi
             wire.send(pipe, wire.SheetEnds({}))
             continue
         reader = SheetReader(book.get_sheet_by_index(number), scan, limits)
-        wire.send(pipe, wire.SheetOpens(sheet.name, False, container.format, "", visible, facts | reader.facts_before()))
+        wire.send(
+            pipe, wire.SheetOpens(sheet.name, False, container.format, "", visible, facts | reader.facts_before())
+        )
         for batch in reader.batches():
             wire.send(pipe, wire.BatchOfRows(columns=True), batch)
         if scan is not None:
@@ -71,7 +73,9 @@ class SheetReader:
 
     def facts_before(self) -> dict[str, object]:
         facts: dict[str, object] = {
-            "merged": [(low[0] + 1, low[1], high[0] + 1, high[1]) for low, high in self.merges if low[0] < _HEADER_ROWS][:_LISTED]
+            "merged": [
+                (low[0] + 1, low[1], high[0] + 1, high[1]) for low, high in self.merges if low[0] < _HEADER_ROWS
+            ][:_LISTED]
         }
         if self.scan is not None:
             facts |= {"hidden_columns": self.scan.hidden_columns, "hidden_rows": self.scan.hidden_rows}
@@ -112,7 +116,9 @@ class SheetReader:
             open_merges = [merge for merge in open_merges if merge[1] >= number]
             for column, _, value in open_merges:
                 self._fill(row, number, column, value)
-            open_merges += [(low[1], high[0], row[low[1]]) for low, high in starting.get(number, ()) if row[low[1]] != ""]
+            open_merges += [
+                (low[1], high[0], row[low[1]]) for low, high in starting.get(number, ()) if row[low[1]] != ""
+            ]
             yield row
 
     def _fill(self, row: Row, number: int, column: int, value: Any) -> None:

@@ -12,6 +12,7 @@ DISTRICT_NAME = "云岭区"
 VALID_FROM = date(2020, 1, 1)
 VILLAGES_PER_TOWN = 20
 TWICE = "东风村"  # one village name in two towns, as there always is
+TOWNS_OF_TWICE = ("999001100", "999001104")
 
 # town digits by GB/T 10114: 001-099 street offices, 100-199 towns, 200-399 townships
 TOWN_NAMES = {
@@ -76,7 +77,7 @@ def _villages(town_no: int, town: Town) -> list[Village]:
         for n in range(communities)
     ]
     for n in range(VILLAGES_PER_TOWN - communities):
-        name = TWICE if n == 7 and town.name in ("白鹭镇", "柳河镇") else _village_name(town_no * VILLAGES_PER_TOWN + n)
+        name = TWICE if n == 7 and town.organisation in TOWNS_OF_TWICE else _village_name(town_no * VILLAGES_PER_TOWN + n)
         found.append(Village(f"{town.organisation}{200 + n:03d}", name, town_no))
     return found
 

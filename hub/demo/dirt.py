@@ -71,10 +71,9 @@ def scatter(rng: random.Random, sheets: list[Sheet]) -> None:
         count = int(SHARE * len(sheet.rows) + rng.random())
         for row in sorted(rng.sample(range(len(sheet.rows)), min(count, len(sheet.rows)))):
             _spoil(rng, sheet, row, used)
+        repeated = _repeat(rng, sheet) if rng.random() < 0.25 else None
         if rng.random() < 0.25:
-            _repeat(rng, sheet)
-        if rng.random() < 0.25:
-            _contradict(rng, sheet)
+            _contradict(rng, sheet, repeated)
 
 
 def _spoil(rng: random.Random, sheet: Sheet, row: int, used: Counter[Dirt]) -> None:
@@ -85,8 +84,8 @@ def _spoil(rng: random.Random, sheet: Sheet, row: int, used: Counter[Dirt]) -> N
             return
 
 
-def _clean_row(rng: random.Random, sheet: Sheet) -> int | None:
-    clean = [row for row in range(len(sheet.rows)) if row not in sheet.expected]
+def _clean_row(rng: random.Random, sheet: Sheet, but: int | None = None) -> int | None:
+    clean = [row for row in range(len(sheet.rows)) if row not in sheet.expected and row != but]
     return rng.choice(clean) if clean else None
 
 
@@ -96,17 +95,18 @@ def _append(sheet: Sheet, cells: list[Cell], said: dict[str, str], expected: Exp
     sheet.expected[len(sheet.rows) - 1] = expected
 
 
-def _repeat(rng: random.Random, sheet: Sheet) -> None:
-    """The same row again at the end: nothing new."""
+def _repeat(rng: random.Random, sheet: Sheet) -> int | None:
+    """The same row again at the end: nothing new. Which row it was."""
     row = _clean_row(rng, sheet)
     if row is not None:
         again = Expected("repeated row", "unchanged", ("N_REPEATED_ROW",))
         _append(sheet, list(sheet.rows[row]), sheet.said[row], again)
+    return row
 
 
-def _contradict(rng: random.Random, sheet: Sheet) -> None:
+def _contradict(rng: random.Random, sheet: Sheet, repeated: int | None) -> None:
     """Two rows with one key that say different things: both wait for a human (two births on one certificate)."""
-    row, other = _clean_row(rng, sheet), _free_text_field(sheet)
+    row, other = _clean_row(rng, sheet, repeated), _free_text_field(sheet)
     if row is None or not other or any(role.sets_home for role in sheet.record_type.people):
         return
     place = sheet.column_of(other)

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from hub.demo.areas import TOWNS_OF_TWICE, TWICE
 from hub.demo.departments import Cell, Formula, Sheet
 from hub.demo.names import PREFIX, check_digit
 
@@ -258,7 +259,12 @@ def ethnicity_nobody_knows(target: Target) -> bool:
 
 
 def village_of_two_towns(target: Target) -> bool:
-    return target.put(target.field("live_div"), "东风村")
+    """Nothing in the row may tell which of the two it is: who lives or is registered in either town does not serve."""
+    name = target.field("live_div")
+    places = (target.said(name), target.said(name.removesuffix("live_div") + "hukou_div"))
+    if not name or any(place.startswith(TOWNS_OF_TWICE) for place in places):
+        return False
+    return target.put(name, TWICE)
 
 
 def village_of_another_district(target: Target) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hub.demo.founding import Founded
@@ -13,7 +14,7 @@ from hub.settings import Settings
 
 TITLES = {
     "town": "12 个镇街 towns", "public_security": "公安 police", "health": "卫健 health", "civil_affairs": "民政 civil affairs",
-    "labour": "人社 labour", "commerce": "市监 commerce", "mch_station": "妇幼 mother and child",
+    "labour": "人社 labour", "commerce": "市监 commerce", "mch_station": "妇幼 care",
 }  # fmt: skip
 WIDTH = 112
 
@@ -43,7 +44,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     timings = "，".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
     console.print(f"用时 Time: {timings}")
     for sentence in (*summary.feed_problems, *summary.reckoned.wrong):
-        console.print(f"[red]✗[/] {sentence}", highlight=False)
+        console.print(f"[red]✗[/] {escape(sentence)}", highlight=False)
     verdict = "[bold green]✓ 全部符合预期 Everything as expected[/]" if summary.right else "[bold red]✗ 有不符之处 Differences[/]"
     console.print(verdict)
 
@@ -57,8 +58,8 @@ def _table(title: str, *columns: str, left: int = 1) -> Table:
 
 def _sent(reckoned: Reckoned) -> Table:
     table = _table(
-        "报送 Sent", "单位 organisation", "文件 files", "重复 again", "退件 refused", "收到 rows", "接收 accepted",
-        "无变化 same", "待核 held", "退回 refused",
+        "报送 Sent", "单位\norganisation", "文件\nfiles", "重传\nagain", "退件\nrejected", "收到\nreceived", "接收\naccepted",
+        "无变化\nunchanged", "待核\nheld", "退回\nrefused",
     )  # fmt: skip
     for one in reckoned.departments:
         counts = (one.files, one.repeated_files, one.refused_files, one.received, one.accepted, one.unchanged, one.held)
@@ -70,7 +71,7 @@ def _print_checks(summary: Summary, console: Console) -> None:
     reckoned = summary.reckoned
     checks = {
         "文件结果 files as expected": (reckoned.files_right, reckoned.files),
-        "问题行处置 dirty rows as expected": (reckoned.dirty_right, reckoned.dirty),
+        "问题行与重报行 dirty and repeated rows as expected": (reckoned.dirty_right, reckoned.dirty),
         "正常行入库 clean rows landed": (reckoned.clean_right, reckoned.clean),
         "镇街名册 town registers": (reckoned.towns_right, reckoned.towns),
         "订阅重放=查询 slices replayed = queried": (sum(one.equal for one in summary.slices), len(summary.slices)),
@@ -89,7 +90,7 @@ def _tick(right: bool) -> str:
 
 def _held(summary: Summary) -> Table:
     table = _table(
-        "订阅 Slices", "代码 code", "内容 what", "现有 holds", "进入 enter", "更新 update", "离开 leave", "重放=查询", left=2
+        "订阅 Slices", "代码 code", "内容 what", "现有 holds", "进入 enter", "更新 update", "离开 leave", "一致 equal", left=2
     )
     for one in summary.slices:
         counts = (one.records, one.enters, one.updates, one.leaves)

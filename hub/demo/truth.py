@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from hub.demo.areas import District
+from hub.demo.names import PREFIX
 from mappings.catalogue import Catalogue, RecordType, Role
 
 Outcome = Literal["accepted", "unchanged", "held", "refused"]
@@ -117,13 +118,15 @@ class ExpectedRegister:
             if known.voided:
                 continue
             places = {area or self._homes.get(person or 0, ("", None))[0] for person, area in known.people}
-            for town in {place[:9] for place in places if place.startswith("999001")}:
+            for town in {place[:9] for place in places if place.startswith(PREFIX)}:
                 towns[town][key[0]] += 1
         return {town: dict(sorted(counts.items())) for town, counts in sorted(towns.items())}
 
 
 def own_area(role: Role, values: dict[str, str]) -> str:
-    return next((values[name] for name in role.area_fields if values.get(name)), "")
+    """The first of the role's areas that lies in the district; "" leaves the record to the person's home."""
+    areas = (values.get(name, "") for name in role.area_fields)
+    return next((area for area in areas if area.startswith(PREFIX)), "")
 
 
 def _event_day(record_type: RecordType, values: dict[str, str]) -> date | None:

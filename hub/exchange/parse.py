@@ -53,7 +53,9 @@ class ParsedFile(msgspec.Struct, kw_only=True):
     frames: Iterator[pl.DataFrame]
 
 
-def parse(path: Path, record_type: RecordType, mapping: Mapping | None, catalogue: Catalogue, limits: Limits) -> ParsedFile:
+def parse(
+    path: Path, record_type: RecordType, mapping: Mapping | None, catalogue: Catalogue, limits: Limits
+) -> ParsedFile:
     """Read ``path`` as rows of ``record_type``. FileRefused carries ``code`` (F_...) and ``params``."""
     reading = _Reading(record_type, mapping, catalogue)
     sheets = read_raw(path, limits)
@@ -253,7 +255,12 @@ class _Reading:
         stated = stated_totals(cells)
         possible = {counted, opened.since_subtotal}
         if stated and not possible & set(stated):
-            differs = {"sheet": opened.raw.name, "row": sheet_row, "stated": stated[0], "counted": opened.since_subtotal}
+            differs = {
+                "sheet": opened.raw.name,
+                "row": sheet_row,
+                "stated": stated[0],
+                "counted": opened.since_subtotal,
+            }
             self.total_differs.append(differs)
         opened.since_subtotal = 0
 
@@ -309,7 +316,9 @@ class _Reading:
 
     def _no_header(self) -> FileRefused:
         """No sheet has our header: perhaps they have another record type's."""
-        best = max((find_layout(rows, self.vocabulary) for rows in self.tops), key=lambda it: len(it.fields), default=Layout())
+        best = max(
+            (find_layout(rows, self.vocabulary) for rows in self.tops), key=lambda it: len(it.fields), default=Layout()
+        )
         other = self._closest_other(self.tops, len(best.fields))
         if other is not None:
             params: dict[str, object] = {

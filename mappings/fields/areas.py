@@ -57,7 +57,9 @@ class AreaTable:
         """Every code, and every name that only one area has, to the code in force."""
         areas = self.areas
         single = {name: ids[0] for name, ids in areas.names.items() if len(ids) == 1}
-        return {text: areas.code_of[one] for text, one in (*single.items(), *areas.codes.items()) if one in areas.code_of}
+        return {
+            text: areas.code_of[one] for text, one in (*single.items(), *areas.codes.items()) if one in areas.code_of
+        }
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -89,7 +91,11 @@ class AreaTable:
         return self._in_words(written, beside)
 
     def _by_code(self, digits: str) -> Place:
-        forms = (digits, digits[:9] if digits.endswith("000") else digits, digits[:6] if digits[6:].strip("0") == "" else digits)
+        forms = (
+            digits,
+            digits[:9] if digits.endswith("000") else digits,
+            digits[:6] if digits[6:].strip("0") == "" else digits,
+        )
         known = next((self.direct[form] for form in forms if form in self.direct), None)
         if known is not None:
             return Place(known)
@@ -134,7 +140,9 @@ class AreaTable:
                     taken[start : start + length] = [True] * length
         return [found[start] for start in sorted(found)]
 
-    def _towns_and_villages(self, named: Iterable[tuple[int, ...]]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    def _towns_and_villages(
+        self, named: Iterable[tuple[int, ...]]
+    ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         towns: list[tuple[int, ...]] = []
         villages: list[tuple[int, ...]] = []
         for ids in named:
@@ -160,7 +168,8 @@ def _placed(odd: pl.DataFrame, table: AreaTable) -> pl.DataFrame:
     alone = {text: table.place(text) for text in odd["text"].unique()}
     unsure = {text for text, place in alone.items() if place.code == "E_AREA_AMBIGUOUS"}
     places = [
-        table.place(text, beside) if text in unsure else alone[text] for text, beside in odd.select("text", "beside").iter_rows()
+        table.place(text, beside) if text in unsure else alone[text]
+        for text, beside in odd.select("text", "beside").iter_rows()
     ]
     columns = dict(zip(("value", "code", "detail"), zip(*places, strict=True), strict=True))
     read = odd.select("row", "kind").with_columns(

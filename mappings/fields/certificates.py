@@ -23,7 +23,9 @@ def read_birth_certificate(cells: Cells) -> Reading:
 
 def read_certificate(cells: Cells) -> Reading:
     """Any printed number: half-width capitals without spaces; never a number that a spreadsheet has rounded."""
-    return _read_numbered(cells, r"^[\p{Han}A-Z0-9()\[\]〔〕第字号×·._/-]{1,64}$", "E_CERTIFICATE", "64 个字符以内的编号")
+    return _read_numbered(
+        cells, r"^[\p{Han}A-Z0-9()\[\]〔〕第字号×·._/-]{1,64}$", "E_CERTIFICATE", "64 个字符以内的编号"
+    )
 
 
 def _read_numbered(cells: Cells, shape: str, code: str, wanted: str) -> Reading:
@@ -77,7 +79,9 @@ def _division_steps(odd: pl.DataFrame) -> pl.DataFrame:
     number = digits.str.contains(r"^[0-9]+$")
     read = odd.with_columns(tidy=pl.when(number).then(digits).otherwise(one_line(pl.col("text"))), number=number)
     right = pl.col("tidy").str.contains(r"^[1-9][0-9]{5}(?:[0-9]{3}|[0-9]{6})?$") | ~pl.col("number")
-    return _kept_or(read, first_of((*_spoiled("E_CODE"), (right, None)), otherwise="E_CODE"), {"E_CODE": "6、9 或 12 位区划代码"})
+    return _kept_or(
+        read, first_of((*_spoiled("E_CODE"), (right, None)), otherwise="E_CODE"), {"E_CODE": "6、9 或 12 位区划代码"}
+    )
 
 
 def _spoiled(code: str = "E_NUMBER_TRUNCATED") -> tuple[tuple[pl.Expr, str | None], ...]:

@@ -13,7 +13,7 @@ from datetime import date
 
 import polars as pl
 
-from mappings.fields.reading import DATE, NO_TEXT, NONE_WORDS, NUMBER, Cells, Reading, read_odd
+from mappings.fields.reading import DATE, NO_TEXT, NONE_WORDS, NUMBER, Cells, Reading, first_of, read_odd
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 CHECK_CHARACTERS = "10X98765432"
@@ -50,15 +50,19 @@ def read_identity_number(cells: Cells, rules: IdentityRules) -> Reading:
     text = cells.text
     clean = text.str.contains(rf"^(?:{rules.issued})[0-9]+[0-9X]$") & text.str.contains(_SHAPE)
     if clean.any():
-        good = text.to_frame("number").select((check_digit_fits("number") & born("number", rules.today)).fill_null(False))
+        good = text.to_frame("number").select(
+            (check_digit_fits("number") & born("number", rules.today)).fill_null(False)
+        )
         clean = clean & good.to_series()
     return read_odd(cells, text, clean, lambda odd: _steps(odd, rules))
 
 
 def check_digit_fits(column: str) -> pl.Expr:
     """Whether the weighted sum of the first 17 digits and the check character is 1 modulo 11."""
-    last = pl.col(column).str.slice(17, 1).replace_strict(
-        list("0123456789X"), list(range(11)), default=None, return_dtype=pl.Int64
+    last = (
+        pl.col(column)
+        .str.slice(17, 1)
+        .replace_strict(list("0123456789X"), list(range(11)), default=None, return_dtype=pl.Int64)
     )
     return (_weighted_sum(pl.col(column)) + last) % 11 == 1
 
@@ -115,8 +119,9 @@ def _steps(odd: pl.DataFrame, rules: IdentityRules) -> pl.DataFrame:
     read = read.with_columns(business, fits=check_digit_fits("full"), code=_trouble(rules))
     read = read.with_columns(pl.coalesce("code", _judgement(rules)).alias("code"))
     kept = pl.col("code").is_null() | pl.col("code").str.contains("^[WN]_")
-    nothing = pl.col("number").str.contains(NONE_WORDS) | (pl.col("number") == "")
-    return read.select("row", pl.when(kept & ~nothing).then("full").otherwise(NO_TEXT).alias("value"), "code", _detail())
+    return read.select(
+        "row", pl.when(kept & ~_nothing()).then("full").otherwise(NO_TEXT).alias("value"), "code", _detail()
+    )
 
 
 def _detail() -> pl.Expr:
@@ -139,56 +144,44 @@ def _tidy() -> pl.Expr:
 
 def _trouble(rules: IdentityRules) -> pl.Expr:
     """What is certainly not a number that can be judged."""
-    number, text = pl.col("number"), pl.col("text").str.strip_chars()
-    amount = text.cast(pl.Float64, strict=False)
-    nothing = number.str.contains(NONE_WORDS) | (number == "")
-    none_allowed = pl.lit(None if rules.may_be_missing else "E_ID_MISSING", dtype=pl.String)
-    return (
-        pl.when((pl.col("kind") == NUMBER) & (amount >= 1e17))
-        .then(pl.lit("E_ID_TRUNCATED"))
-        .when(pl.col("kind") == DATE)
-        .then(pl.lit("E_TEXT_TURNED_DATE"))
-        .when(pl.col("text").str.normalize("NFKC").str.to_uppercase().str.strip_chars().str.contains(_SCIENTIFIC))
-        .then(pl.lit("E_ID_SCIENTIFIC"))
-        .when(nothing)
-        .then(none_allowed)
-        .when(number.str.contains(_REPEATED) | number.str.contains(_OTHER_NUMBER))
-        .then(pl.lit("E_ID_NOT_A_NUMBER"))
-        .when(~number.str.contains(r"^[0-9]+X?$"))
-        .then(pl.lit("E_ID_CHARSET"))
-        .when(~pl.col("old") & ~number.str.contains(_SHAPE))
-        .then(pl.lit("E_ID_LENGTH"))
+    number, amount = pl.col("number"), pl.col("text").str.strip_chars().cast(pl.Float64, strict=False)
+    as_written = pl.col("text").str.normalize("NFKC").str.to_uppercase().str.strip_chars()
+    return first_of(
+        (
+            ((pl.col("kind") == NUMBER) & (amount >= 1e17), "E_ID_TRUNCATED"),
+            (pl.col("kind") == DATE, "E_TEXT_TURNED_DATE"),
+            (as_written.str.contains(_SCIENTIFIC), "E_ID_SCIENTIFIC"),
+            (_nothing(), None if rules.may_be_missing else "E_ID_MISSING"),
+            (number.str.contains(_REPEATED) | number.str.contains(_OTHER_NUMBER), "E_ID_NOT_A_NUMBER"),
+            (~number.str.contains(r"^[0-9]+X?$"), "E_ID_CHARSET"),
+            (~pl.col("old") & ~number.str.contains(_SHAPE), "E_ID_LENGTH"),
+        )
     )
 
 
 def _judgement(rules: IdentityRules) -> pl.Expr:
-    """What the 15 or 18 characters say of themselves, the first that holds."""
-    full, old, nothing = pl.col("full"), pl.col("old"), pl.col("number").str.contains(NONE_WORDS)
+    """What the 15 or 18 characters say of themselves."""
+    full, old, fits = pl.col("full"), pl.col("old"), pl.col("fits")
     issued = full.str.contains(rf"^(?:{rules.issued})")
     other = full.str.contains(rf"^(?:{_PERMITS}|{_FOREIGN})") & ~issued
     alive = born("full", rules.today).fill_null(False)
     year = full.str.slice(6, 4).cast(pl.Int64, strict=False)
-    no_year = (year < EARLIEST_BIRTH.year) | ((year > rules.today.year) & ~pl.col("fits"))
-    stray = pl.col("text").str.contains(_STRAY)
-    return (
-        pl.when(nothing | (full == ""))
-        .then(NO_TEXT)
-        .when(old & ~alive & pl.col("business"))
-        .then(pl.lit("E_ID_IS_REGNO"))
-        .when(~issued & ~other)
-        .then(pl.lit("E_ID_PROVINCE"))
-        .when(~alive & ~old & no_year & full.str.contains(r"^[0-9]{18}$"))
-        .then(pl.lit("E_ID_IS_HOUSEHOLD"))
-        .when(~alive)
-        .then(pl.lit("E_ID_BIRTH_DATE"))
-        .when(~pl.col("fits"))
-        .then(pl.lit("E_ID_CHECK"))
-        .when(other)
-        .then(pl.lit("N_ID_OTHER_DOCUMENT"))
-        .when(old)
-        .then(pl.lit("W_ID_UPGRADED"))
-        .when(pl.col("tidy") != pl.col("number"))
-        .then(pl.lit("W_ID_CLEANED"))
-        .when(stray)
-        .then(pl.lit("N_CLEANED"))
+    no_year = (year < EARLIEST_BIRTH.year) | ((year > rules.today.year) & ~fits)
+    return first_of(
+        (
+            (_nothing(), None),
+            (old & ~alive & pl.col("business"), "E_ID_IS_REGNO"),
+            (~issued & ~other, "E_ID_PROVINCE"),
+            (~alive & ~old & no_year & full.str.contains(r"^[0-9]{18}$"), "E_ID_IS_HOUSEHOLD"),
+            (~alive, "E_ID_BIRTH_DATE"),
+            (~fits, "E_ID_CHECK"),
+            (other, "N_ID_OTHER_DOCUMENT"),
+            (old, "W_ID_UPGRADED"),
+            (pl.col("tidy") != pl.col("number"), "W_ID_CLEANED"),
+            (pl.col("text").str.contains(_STRAY), "N_CLEANED"),
+        )
     )
+
+
+def _nothing() -> pl.Expr:
+    return pl.col("number").str.contains(NONE_WORDS) | (pl.col("number") == "")

@@ -45,7 +45,9 @@ def read_name(cells: Cells, *, newborn: bool = False, optional: bool = False) ->
 
 def canonical_name(text: pl.Expr) -> pl.Expr:
     name = one_line(text.str.replace_many(MOVED)).str.replace_all(rf"\s*[{DOTS}]\s*", "·")
-    name = name.str.replace_all(r"(\p{Han})\s*\.\s*(\p{Han})", "$1·$2").str.replace_all(r"(\p{Han})\.(\p{Han})", "$1·$2")
+    name = name.str.replace_all(r"(\p{Han})\s*\.\s*(\p{Han})", "$1·$2").str.replace_all(
+        r"(\p{Han})\.(\p{Han})", "$1·$2"
+    )
     padding_gone = name.str.replace_all(r"[\s\p{Zs}]", "")
     return pl.when(name.str.contains(_PADDED)).then(padding_gone).otherwise(name)
 
@@ -67,4 +69,6 @@ def _steps(odd: pl.DataFrame, newborn: bool, optional: bool) -> pl.DataFrame:
         )
     )
     limit = pl.when(long).then(pl.lit(str(LONGEST)))
-    return read.select("row", pl.when(kept).then(name).otherwise(NO_TEXT).alias("value"), code.alias("code"), limit.alias("detail"))
+    return read.select(
+        "row", pl.when(kept).then(name).otherwise(NO_TEXT).alias("value"), code.alias("code"), limit.alias("detail")
+    )

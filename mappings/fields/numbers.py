@@ -45,7 +45,9 @@ def _whole(odd: pl.DataFrame) -> pl.DataFrame:
 def _exact(odd: pl.DataFrame) -> pl.DataFrame:
     tidy = pl.when(pl.col("kind") == NUMBER).then(_without_exponent(_tidy())).otherwise(_tidy())
     read = odd.with_columns(tidy=tidy)
-    bare = pl.col("tidy").str.replace(r"^\+", "").str.replace(r"^(-?)0*([0-9])", "$1$2").str.replace(r"^(-?)\.", "${1}0.")
+    bare = (
+        pl.col("tidy").str.replace(r"^\+", "").str.replace(r"^(-?)0*([0-9])", "$1$2").str.replace(r"^(-?)\.", "${1}0.")
+    )
     bare = bare.str.replace(r"(\.[0-9]*?)0+$", "$1").str.replace(r"\.$", "")
     code = _number_code(_DECIMAL)
     return read.select("row", pl.when(code.is_null()).then(bare).otherwise(NO_TEXT).alias("value"), code.alias("code"))
@@ -54,17 +56,29 @@ def _exact(odd: pl.DataFrame) -> pl.DataFrame:
 def _without_exponent(written: pl.Expr) -> pl.Expr:
     """A number cell may show 1.2E+3; its value is still known."""
     exponent = written.str.contains(r"(?i)^[0-9.]+E[+-]?[0-9]{1,2}$")
-    return pl.when(exponent).then(written.cast(pl.Float64, strict=False).cast(pl.Decimal(30, 8)).cast(pl.String)).otherwise(written)
+    return (
+        pl.when(exponent)
+        .then(written.cast(pl.Float64, strict=False).cast(pl.Decimal(30, 8)).cast(pl.String))
+        .otherwise(written)
+    )
 
 
 def _number_code(shape: str) -> pl.Expr:
     turned = pl.col("kind") == DATE
     none = pl.col("tidy").str.contains(NONE_WORDS)
-    return first_of(((turned, "E_TEXT_TURNED_DATE"), (none, None), (pl.col("tidy").str.contains(shape), None)), "E_NUMBER")
+    return first_of(
+        ((turned, "E_TEXT_TURNED_DATE"), (none, None), (pl.col("tidy").str.contains(shape), None)), "E_NUMBER"
+    )
 
 
 def _yes_or_no(odd: pl.DataFrame) -> pl.DataFrame:
-    word = pl.col("text").str.normalize("NFKC").str.to_uppercase().str.replace_all(r"[\s\p{Cf}'`]", "").str.replace(r"\.0+$", "")
+    word = (
+        pl.col("text")
+        .str.normalize("NFKC")
+        .str.to_uppercase()
+        .str.replace_all(r"[\s\p{Cf}'`]", "")
+        .str.replace(r"\.0+$", "")
+    )
     value = pl.when(word.is_in(YES)).then(True).when(word.is_in(NO)).then(False)
     read = odd.select("row", value.alias("value"))
     code = pl.when(pl.col("value").is_null()).then(pl.lit("E_CODE"))

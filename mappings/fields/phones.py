@@ -29,4 +29,6 @@ def _steps(odd: pl.DataFrame) -> pl.DataFrame:
     none, turned = pl.col("tidy").str.contains(NONE_WORDS) | (pl.col("tidy") == ""), pl.col("kind") == DATE
     usual = pl.col("tidy").str.contains(_USUAL)
     code = first_of(((none, None), (turned, "E_TEXT_TURNED_DATE"), (usual, None)), otherwise="W_PHONE")
-    return read.select("row", pl.when(~none & ~turned).then("tidy").otherwise(NO_TEXT).alias("value"), code.alias("code"))
+    return read.select(
+        "row", pl.when(~none & ~turned).then("tidy").otherwise(NO_TEXT).alias("value"), code.alias("code")
+    )

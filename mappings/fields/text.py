@@ -34,11 +34,16 @@ def one_line(text: pl.Expr) -> pl.Expr:
 def _steps(odd: pl.DataFrame) -> pl.DataFrame:
     tidy = one_line(pl.col("text")).str.replace(r"^'", "")
     whole = pl.when(pl.col("kind") == NUMBER).then(tidy.str.replace(r"\.0+$", "")).otherwise(tidy)
-    read = odd.with_columns(half=pl.col("text").str.contains("[^\ufffd]\ufffd$"), tidy=whole.str.strip_chars_end("\ufffd"))
+    read = odd.with_columns(
+        half=pl.col("text").str.contains("[^\ufffd]\ufffd$"), tidy=whole.str.strip_chars_end("\ufffd")
+    )
     code = first_of(
         (
             (pl.col("kind") == DATE, "E_TEXT_TURNED_DATE"),
-            ((pl.col("kind") == NUMBER) & (pl.col("tidy").cast(pl.Float64, strict=False) >= 1e15), "E_NUMBER_TRUNCATED"),
+            (
+                (pl.col("kind") == NUMBER) & (pl.col("tidy").cast(pl.Float64, strict=False) >= 1e15),
+                "E_NUMBER_TRUNCATED",
+            ),
             (pl.col("tidy").str.contains("\ufffd", literal=True), "E_MOJIBAKE"),
             (pl.col("tidy").str.len_chars() > LONGEST, "E_TEXT_TOO_LONG"),
             (pl.col("half"), "W_HALF_CHARACTER"),
@@ -47,4 +52,6 @@ def _steps(odd: pl.DataFrame) -> pl.DataFrame:
     read = read.with_columns(code=code)
     kept = (pl.col("code").is_null() | (pl.col("code") == "W_HALF_CHARACTER")) & (pl.col("tidy") != "")
     limit = pl.when(pl.col("code") == "E_TEXT_TOO_LONG").then(pl.lit(str(LONGEST)))
-    return read.select("row", pl.when(kept).then("tidy").otherwise(NO_TEXT).alias("value"), "code", limit.alias("detail"))
+    return read.select(
+        "row", pl.when(kept).then("tidy").otherwise(NO_TEXT).alias("value"), "code", limit.alias("detail")
+    )

@@ -26,7 +26,9 @@ _JSON = f"json_build_object({', '.join(f'{chr(39)}{name}{chr(39)}, r.{name}' for
 def measure(report: Report, catalogue: Catalogue, repeats: int) -> None:
     """One town's slice of a loaded register."""
     with ground(catalogue) as laid, laid.register() as register:
-        pipeline.run(register.worker, register.settings, register.send(people_file.file_of(report.rows, SEED)), catalogue)
+        pipeline.run(
+            register.worker, register.settings, register.send(people_file.file_of(report.rows, SEED)), catalogue
+        )
         town = _subscribe(register, catalogue)
         _measure_pages(report, register, catalogue, town)
         _measure_snapshot(report, register, catalogue, town)
@@ -78,5 +80,8 @@ def _measure_snapshot(report: Report, register: Register, catalogue: Catalogue, 
         connection.commit()
     spent = time.perf_counter() - started
     report.add(
-        work=f"切片快照 snapshot of {lines - 1:,}", seconds=spent, floor="json_build_object, COPY out", floor_seconds=bare
+        work=f"切片快照 snapshot of {lines - 1:,}",
+        seconds=spent,
+        floor="json_build_object, COPY out",
+        floor_seconds=bare,
     )

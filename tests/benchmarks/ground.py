@@ -75,7 +75,9 @@ class Ground:
         self.execute("CHECKPOINT")
         urls = self.cluster.urls(name)
         settings = settings_of(self.home, urls)
-        register = Register(settings, Database(urls.worker, settings.district), Database(urls.app, settings.district), urls)
+        register = Register(
+            settings, Database(urls.worker, settings.district), Database(urls.app, settings.district), urls
+        )
         try:
             yield register
         finally:

@@ -35,7 +35,12 @@ def measure(report: Report, catalogue: Catalogue, repeats: int) -> None:
         _require_merged(home)
     size = path.stat().st_size / 1e6
     report.add(
-        work=f"内存 peak memory, {size:,.0f} MB CSV", seconds=peak, floor="limit", floor_seconds=_LIMIT_MIB, goal=1.0, unit="MiB"
+        work=f"内存 peak memory, {size:,.0f} MB CSV",
+        seconds=peak,
+        floor="limit",
+        floor_seconds=_LIMIT_MIB,
+        goal=1.0,
+        unit="MiB",
     )
     report.stages["内存 memory at the peak, MiB"] = parts
 

@@ -44,7 +44,9 @@ def people(first: int, count: int, seed: int, *, moved: float = 0.0) -> pl.DataF
     )
     born = pl.lit(_FIRST_BIRTH) + pl.duration(days="day")
     frame = spread.with_columns(birth_date=born.cast(pl.Date), male=pl.col("mixed") % 2 == 0)
-    place = pl.when(pl.col("mixed") % 10_000 < int(moved * 10_000)).then(pl.lit("临时安置点")).otherwise(pl.lit("幸福路"))
+    place = (
+        pl.when(pl.col("mixed") % 10_000 < int(moved * 10_000)).then(pl.lit("临时安置点")).otherwise(pl.lit("幸福路"))
+    )
     village = pl.Series([each.code for each in areas() if each.kind == "village"])
     return frame.select(
         name=_names(),
@@ -78,7 +80,9 @@ def _identity_numbers() -> pl.Expr:
     serial = 2 * pl.col("step") + pl.when("male").then(1).otherwise(2)
     day = pl.col("birth_date").dt.strftime("%Y%m%d").cast(pl.Int64)
     total = sum(int(digit) * weight for digit, weight in zip(PREFIX, WEIGHTS, strict=False))
-    digits = [(day // 10**k % 10, WEIGHTS[13 - k]) for k in range(8)] + [(serial // 10**k % 10, WEIGHTS[16 - k]) for k in range(3)]
+    digits = [(day // 10**k % 10, WEIGHTS[13 - k]) for k in range(8)] + [
+        (serial // 10**k % 10, WEIGHTS[16 - k]) for k in range(3)
+    ]
     summed = pl.sum_horizontal([digit * weight for digit, weight in digits]) + total
     first = pl.concat_str([pl.lit(PREFIX), day.cast(pl.String), serial.cast(pl.String).str.zfill(3)])
     return first + _one_of(CHECK, summed % 11)

@@ -49,12 +49,15 @@ class Report(msgspec.Struct):
         print(f"{self.rows:,} 行 rows")
         header = ("工作 work", "实测 measured", "基线 floor", "基线值 value", "比 ratio", "目标 goal", "")
         _print_table([header, *(_cells(figure) for figure in self.figures)])
-        for work, seconds in self.stages.items():
+        for work, amounts in self.stages.items():
             print(f"\n{work}")
-            _print_table([(f"  {stage}", f"{spent:.2f} s") for stage, spent in seconds.items() if spent >= 0.005])
+            unit = "MiB" if work.endswith("MiB") else "s"
+            _print_table([(f"  {stage}", f"{amount:.2f} {unit}") for stage, amount in amounts.items() if amount >= 0.005])
 
     def write(self, path: Path) -> None:
-        figures = [msgspec.structs.asdict(each) | {"ratio": each.ratio, "verdict": each.verdict} for each in self.figures]
+        figures = [
+            msgspec.structs.asdict(each) | {"ratio": each.ratio, "verdict": each.verdict} for each in self.figures
+        ]
         body = {"rows": self.rows, "figures": figures, "stages": self.stages}
         path.write_bytes(msgspec.json.format(msgspec.json.encode(body), indent=2))
 

@@ -76,7 +76,7 @@ class KilledHub:
         """Another file of new deaths; nobody in it is in a file before."""
         number = len(self.sent)
         lines = [_death_line(number * ROWS + place) for place in range(ROWS)]
-        padding = "\n" * _LARGE if large else ""
+        padding = (" " * 999 + "\n") * (_LARGE // 1000) if large else ""
         content = "\n".join([HEADERS, *lines, padding]).encode("utf-8-sig")
         path = self.home / f"deaths-{number}.csv"
         path.write_bytes(content)

@@ -31,9 +31,7 @@ NUMBERED_AS_CITIZENS = ["111", "112", "113", PERMIT, FOREIGN_CARD]
 Values = dict[str, pl.Series]
 
 
-def read_columns(
-    batch: pl.DataFrame, cells: dict[str, Cells], context: CheckContext, findings: Findings
-) -> Values:
+def read_columns(batch: pl.DataFrame, cells: dict[str, Cells], context: CheckContext, findings: Findings) -> Values:
     """The typed values of every field of the record type; fields the file lacks are empty."""
     values: Values = {}
     for field in context.record_type.fields:
@@ -126,5 +124,3 @@ def _tell_the_document(field: Field, values: Values, context: CheckContext, find
     worded = pl.col("detail").replace(titles)
     other = pl.col("code") == "N_ID_OTHER_DOCUMENT"
     findings.replace(field.name, found.with_columns(pl.when(other).then(worded).otherwise("detail").alias("detail")))
-
-

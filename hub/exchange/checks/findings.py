@@ -121,7 +121,9 @@ def _params(found: pl.DataFrame, title: str) -> pl.Series:
     if found["detail"].null_count() == found.height:
         return pl.repeat(plain, found.height, dtype=pl.String, eager=True).alias("params")
     texts = {
-        (code, detail): json.dumps(whole | ({DETAIL_NAMES.get(code, "expected"): detail} if detail else {}), ensure_ascii=False)
+        (code, detail): json.dumps(
+            whole | ({DETAIL_NAMES.get(code, "expected"): detail} if detail else {}), ensure_ascii=False
+        )
         for code, detail in found.select("code", "detail").unique().iter_rows()
     }
     pairs = zip(found["code"], found["detail"], strict=True)
@@ -137,7 +139,9 @@ def _placed(errors: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
     """With the letter and header of the field's column on its sheet."""
     schema = {"sheet": pl.String, "field": pl.String, "column_letter": pl.String, "header": pl.String}
     rows = [(each.sheet, each.field, each.letter, each.header) for each in columns]
-    places = pl.DataFrame(rows, schema=schema, orient="row").unique(["sheet", "field"], keep="first", maintain_order=True)
+    places = pl.DataFrame(rows, schema=schema, orient="row").unique(
+        ["sheet", "field"], keep="first", maintain_order=True
+    )
     return errors.join(places, on=["sheet", "field"], how="left", nulls_equal=True, maintain_order="left").with_columns(
         pl.col("column_letter", "header").fill_null("")
     )

@@ -33,7 +33,9 @@ LEAST_AGES = {("marriage", "male"): 22, ("marriage", "female"): 20, ("employment
 LEFT_EMPTY_WITHOUT_ID = ("name", "id_no")  # parts that may hold a word for nothing where no number is needed
 
 
-def check_rows(values: Values, cells: dict[str, Cells], kinds: pl.Series, context: CheckContext, findings: Findings) -> None:
+def check_rows(
+    values: Values, cells: dict[str, Cells], kinds: pl.Series, context: CheckContext, findings: Findings
+) -> None:
     """Everything that needs more than one cell. ``kinds``: new, correct or void, per row."""
     for role in context.record_type.people:
         _compare_with_number(role, values, context, findings)
@@ -73,7 +75,9 @@ def _settle_short_years(birth: Field, stated: pl.Series, values: Values, finding
     findings.replace(birth.name, found.filter(~settled))
 
 
-def _require(values: Values, cells: dict[str, Cells], kinds: pl.Series, context: CheckContext, findings: Findings) -> None:
+def _require(
+    values: Values, cells: dict[str, Cells], kinds: pl.Series, context: CheckContext, findings: Findings
+) -> None:
     """Required fields are filled; a void needs only what says which record is meant."""
     record_type = context.record_type
     void = kinds == "void"
@@ -85,7 +89,9 @@ def _require(values: Values, cells: dict[str, Cells], kinds: pl.Series, context:
         if not missing.any():
             continue
         missing = missing & ~findings.unreadable(field.name, len(missing))
-        findings.mark(field.name, "E_REQUIRED" if field.required else "E_KEY_MISSING", missing if key else missing & ~void)
+        findings.mark(
+            field.name, "E_REQUIRED" if field.required else "E_KEY_MISSING", missing if key else missing & ~void
+        )
 
 
 def _missing(field: Field, values: Values, cells: dict[str, Cells], context: CheckContext) -> pl.Series:
@@ -118,9 +124,13 @@ def _check_age(role: Role, values: Values, context: CheckContext, findings: Find
     number, birth = context.part(role, "id_no"), context.part(role, "birth_date")
     if least is None or number is None:
         return
-    row = values[number.name].to_frame("id").with_columns(
-        event=_days(values[context.record_type.event_date]),
-        birth=pl.lit(None, dtype=pl.Date) if birth is None else values[birth.name],
+    row = (
+        values[number.name]
+        .to_frame("id")
+        .with_columns(
+            event=_days(values[context.record_type.event_date]),
+            birth=pl.lit(None, dtype=pl.Date) if birth is None else values[birth.name],
+        )
     )
     born = pl.coalesce("birth", birth_of("id"))
     had_birthday = pl.col("event").dt.strftime("%m%d") >= born.dt.strftime("%m%d")

@@ -21,9 +21,7 @@ class RowAbove:
     cells: dict[str, tuple[str | None, str | None, int]] = field(default_factory=dict)
 
 
-def take_apart(
-    batch: pl.DataFrame, context: CheckContext, above: RowAbove, findings: Findings
-) -> dict[str, Cells]:
+def take_apart(batch: pl.DataFrame, context: CheckContext, above: RowAbove, findings: Findings) -> dict[str, Cells]:
     """The cells of every field the file has, ditto marks filled in."""
     names = [each.name for each in context.record_type.fields]
     return {

@@ -83,7 +83,9 @@ def _sealed(content: pl.DataFrame, context: CheckContext) -> pl.Series:
     nothing = pl.repeat(None, content.height, dtype=pl.String, eager=True).alias("sealed")
     if not fields or not content.height:
         return nothing
-    cells = [_canonical(field).alias(field.name) if field.type in ("date", "datetime") else field.name for field in fields]
+    cells = [
+        _canonical(field).alias(field.name) if field.type in ("date", "datetime") else field.name for field in fields
+    ]
     told = content.select(pl.any_horizontal(pl.col(field.name).is_not_null() for field in fields)).to_series()
     if not told.any():
         return nothing
