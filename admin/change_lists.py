@@ -116,9 +116,7 @@ def _read(
     areas: AreaIndex = load_area_index(connection)
     place = find_month(connection, month, settings.time_zone)
     scope = scope_for(actor, areas)
-    changes = list_changes(
-        connection, catalogue, scope, areas, place, before=before, limit=limit, purpose=purpose
-    )
+    changes = list_changes(connection, catalogue, scope, areas, place, before=before, limit=limit, purpose=purpose)
     known = {one.code: one for one in list_organisations(connection, settings.district)}
     return Read(month=place, changes=changes, unit=known[actor.organisation], organisations=known)
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from hub.exchange.row_errors import explain
 from sqlalchemy import Row
 
 from admin.language import Language, titled
+from hub.exchange.row_errors import explain
 from hub.registry.masking import mask_within
 from mappings.catalogue import Catalogue
 
@@ -38,9 +38,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     how_many: int
 
 
-def show_errors(
-    rows: Sequence[Row[Any]], catalogue: Catalogue, language: Language, *, own: bool
-) -> list[ErrorLine]:
+def show_errors(rows: Sequence[Row[Any]], catalogue: Catalogue, language: Language, *, own: bool) -> list[ErrorLine]:
     """The sender sees its values with identity numbers masked; anyone else only their first character."""
     return [_show_error(row, catalogue, language, own=own) for row in rows]
 

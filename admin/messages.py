@@ -14,7 +14,9 @@ _KEYWORDS = {"_": None, "N_": None, "gettext": None}
 
 def sentences_in_source() -> Iterator[tuple[str, int, str]]:
     """File, line and Chinese sentence."""
-    found = extract_from_dir(_HERE, _METHODS, keywords=_KEYWORDS, options_map={"templates/**.html": {"trimmed": "true"}})
+    found = extract_from_dir(
+        _HERE, _METHODS, keywords=_KEYWORDS, options_map={"templates/**.html": {"trimmed": "true"}}
+    )
     for file, line, message, _, _ in found:
         if isinstance(message, str):
             yield file, line, message

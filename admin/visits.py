@@ -105,9 +105,7 @@ def _look_up(database: Database, keyring: Keyring, value: str, language: Languag
     if signed_in is None:
         return AuthenticationResult(user=None, auth=anonymous_visit(keyring, value, language))
     session, actor, its = signed_in
-    visit = Visit(
-        value=value, is_new=False, token=session.token, language=language, session=session, organisation=its
-    )
+    visit = Visit(value=value, is_new=False, token=session.token, language=language, session=session, organisation=its)
     return AuthenticationResult(user=actor, auth=visit)
 
 

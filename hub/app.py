@@ -46,7 +46,10 @@ def create_app(settings: Settings, database: Database, catalogue: Catalogue, key
     parts = {"settings": settings, "database": database, "catalogue": catalogue, "keyring": keyring}
     return Litestar(
         route_handlers=[*api_routers(settings.max_file_bytes), panel_router(settings.max_file_bytes), static_router()],
-        dependencies={**{name: _provide(part) for name, part in parts.items()}, "actor": Provide(_actor, sync_to_thread=False)},
+        dependencies={
+            **{name: _provide(part) for name, part in parts.items()},
+            "actor": Provide(_actor, sync_to_thread=False),
+        },
         guards=[require_right],
         exception_handlers={Exception: _answer_error, HTTPException: _answer_error, HubError: _answer_error},
         before_send=[_add_headers],

@@ -39,7 +39,9 @@ def describe_problem(error: Exception, *, english: bool) -> dict[str, Any]:
     if isinstance(error, HubError):
         return {**error.facts, **_named(error.problem, sentence_of(error, english=english), error.status, error.detail)}
     status = error.status_code if isinstance(error, HTTPException) else HTTP_500_INTERNAL_SERVER_ERROR
-    problem, chinese, latin = _TITLES.get(status, _TITLES[400] if status < HTTP_500_INTERNAL_SERVER_ERROR else _TITLES[500])
+    problem, chinese, latin = _TITLES.get(
+        status, _TITLES[400] if status < HTTP_500_INTERNAL_SERVER_ERROR else _TITLES[500]
+    )
     document = _named(problem, latin if english else chinese, status, "")
     if isinstance(error, HTTPException) and status < HTTP_500_INTERNAL_SERVER_ERROR:
         document.update(_wrong_parameters(error))

@@ -100,7 +100,9 @@ def _found(connection: Connection, settings: Settings) -> dict[str, str]:
     }
 
 
-def open_account(connection: Connection, login: str, organisation: str, role: str, *, must_change: bool = False) -> None:
+def open_account(
+    connection: Connection, login: str, organisation: str, role: str, *, must_change: bool = False
+) -> None:
     create_account(
         connection, SYSTEM_ACTOR, login=login, name=login, organisation=organisation, roles=[role],
         password=PASSWORD, must_change_password=must_change,

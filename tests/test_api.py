@@ -38,7 +38,9 @@ def client(hub: Hub) -> Iterator[TestClient[Litestar]]:
 
 
 def send(client: TestClient[Litestar], hub: Hub, body: bytes, key: str = "first", **headers: str) -> Any:
-    return client.post(SEND, content=body, headers={**hub.key_of("public_security"), **CSV, "Idempotency-Key": key, **headers})
+    return client.post(
+        SEND, content=body, headers={**hub.key_of("public_security"), **CSV, "Idempotency-Key": key, **headers}
+    )
 
 
 def test_a_sent_file_is_answered_with_its_receipt_and_where_to_look(client: TestClient[Litestar], hub: Hub) -> None:
@@ -190,7 +192,9 @@ def test_changes_are_pulled_page_by_page_and_acknowledged(
     assert client.post(f"{subscription}/acks", json=ack, headers=headers).json()["matches"] is True
 
 
-def test_a_snapshot_ends_with_the_cursor_to_go_on_from(client: TestClient[Litestar], hub: Hub, subscription: str) -> None:
+def test_a_snapshot_ends_with_the_cursor_to_go_on_from(
+    client: TestClient[Litestar], hub: Hub, subscription: str
+) -> None:
     send(client, hub, csv_of(move_in(1), move_in(2)))
     hub.work()
     answer = client.get(f"{subscription}/snapshot", headers=hub.key_of("labour"))
@@ -199,7 +203,9 @@ def test_a_snapshot_ends_with_the_cursor_to_go_on_from(client: TestClient[Litest
     assert [one["op"] for one in records] == ["enter", "enter"]
     send(client, hub, csv_of(move_in(3)), key="later")
     hub.work()
-    after = client.get(f"{subscription}/changes?cursor={closing['snapshot']['next']}", headers=hub.key_of("labour")).json()
+    after = client.get(
+        f"{subscription}/changes?cursor={closing['snapshot']['next']}", headers=hub.key_of("labour")
+    ).json()
     assert len(after["data"]) == 1
     assert list((hub.settings.files / "tmp").glob("snapshot-*")) == []
 
@@ -214,11 +220,15 @@ def test_a_cursor_of_another_epoch_is_gone_and_says_where_the_snapshot_is(
     assert (answer.status_code, answer.json()["snapshot_url"]) == (410, f"{subscription}/snapshot")
 
 
-def test_another_organisations_slice_cannot_be_pulled(client: TestClient[Litestar], hub: Hub, subscription: str) -> None:
+def test_another_organisations_slice_cannot_be_pulled(
+    client: TestClient[Litestar], hub: Hub, subscription: str
+) -> None:
     for path in ("changes", "snapshot"):
         assert client.get(f"{subscription}/{path}", headers=hub.key_of("health")).status_code in (403, 404)
     assert client.get("/v1/subscriptions", headers=hub.key_of("health")).json()["data"] == []
-    assert [one["id"] for one in client.get("/v1/subscriptions", headers=hub.key_of("labour")).json()["data"]] == ["labour-moves"]
+    assert [one["id"] for one in client.get("/v1/subscriptions", headers=hub.key_of("labour")).json()["data"]] == [
+        "labour-moves"
+    ]
 
 
 # ---- beside it ----
@@ -235,7 +245,9 @@ def test_health_and_metrics_are_open_and_count_only(client: TestClient[Litestar]
 def test_the_api_describes_itself(client: TestClient[Litestar]) -> None:
     described = client.get("/schema/openapi.json").json()
     assert described["openapi"].startswith("3.1")
-    assert {"/v1/submissions", "/v1/receipts/{number}", "/v1/whoami", "/v1/subscriptions/{code}/changes"} <= set(described["paths"])
+    assert {"/v1/submissions", "/v1/receipts/{number}", "/v1/whoami", "/v1/subscriptions/{code}/changes"} <= set(
+        described["paths"]
+    )
     assert not [path for path in described["paths"] if path.startswith(("/sign", "/board", "/static"))]
 
 

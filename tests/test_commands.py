@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from sqlalchemy import insert
 import hub.__main__ as command_line
 from hub.commands.tables import write_changes
 from hub.database import Database, run_sql
+from hub.faults import POINTS
 from hub.registry.permissions import Right
 from hub.registry.rights import declared_right
 from hub.settings import Settings
@@ -223,6 +225,13 @@ def test_help_comes_without_loading_the_hub() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_named_fault_is_a_place_in_the_code() -> None:
+    """A fault test that kills nowhere proves nothing."""
+    rooms = [path for room in ("hub", "drops") for path in (ROOT / room).rglob("*.py") if path.name != "faults.py"]
+    named = {name for path in rooms for line in re.findall(r"point\((.*)\)", path.read_text("utf-8")) for name in re.findall(r'"([a-z_]+[.][a-z_]+)"', line)}
+    assert named == set(POINTS)
 
 
 CHANGE = {

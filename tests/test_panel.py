@@ -119,7 +119,12 @@ def test_the_first_password_must_be_changed_before_anything_else(client: Client,
         open_account(connection, "newcomer", "labour", "department_clerk", must_change=True)
     assert sign_in(client, "newcomer").headers["location"] == "/password"
     assert client.get("/submissions").status_code == 403
-    form = {"token": token_of(client.get("/password").text), "old": PASSWORD, "new": "春江花月夜-2026", "again": "春江花月夜-2026"}
+    form = {
+        "token": token_of(client.get("/password").text),
+        "old": PASSWORD,
+        "new": "春江花月夜-2026",
+        "again": "春江花月夜-2026",
+    }
     assert client.post("/password", data=form, follow_redirects=False).headers["location"] == "/sign-in?changed=true"
     sign_in(client, "newcomer", "春江花月夜-2026")
     assert client.get("/submissions").status_code == 200
@@ -163,7 +168,7 @@ def test_a_form_with_another_sessions_token_is_refused(client: Client, hub: Hub)
         assert client.post("/sign-out", data={"token": token}).status_code == 403
         files = {"file": ("a.csv", b"x", "text/csv")}
         assert client.post("/submissions/new", data={"token": token}, files=files).status_code == 403
-    assert [path for path in (hub.settings.files / "tmp").iterdir()] == []
+    assert list((hub.settings.files / "tmp").iterdir()) == []
 
 
 # ---- uploading and what became of it ----
@@ -230,7 +235,9 @@ def test_another_units_submission_and_receipt_are_not_there(client: Client) -> N
         assert client.get(path).status_code == 404
 
 
-def test_reading_errors_and_change_lists_leaves_an_audit_line(client: Client, hub: Hub, owner_database: Database) -> None:
+def test_reading_errors_and_change_lists_leaves_an_audit_line(
+    client: Client, hub: Hub, owner_database: Database
+) -> None:
     sign_in(client, "gongan")
     place = upload(client, csv_of(move_in(1), move_in(2, 公民身份号码="123"))).headers["location"]
     hub.work()
@@ -252,7 +259,11 @@ def test_reading_errors_and_change_lists_leaves_an_audit_line(client: Client, hu
 def moved(client: Client, hub: Hub) -> None:
     """Two people moved into one town and one into another."""
     sign_in(client, "gongan")
-    rows = [move_in(1, 姓名="李秀英"), move_in(2, 姓名="赵国强"), move_in(3, 姓名="钱外地", **{"所属社区(村)": OTHER_VILLAGE})]
+    rows = [
+        move_in(1, 姓名="李秀英"),
+        move_in(2, 姓名="赵国强"),
+        move_in(3, 姓名="钱外地", **{"所属社区(村)": OTHER_VILLAGE}),
+    ]
     upload(client, csv_of(*rows))
     hub.work()
 
@@ -289,7 +300,9 @@ def test_nothing_in_a_downloaded_list_is_a_formula(tmp_path: Path) -> None:
         title="[清单]", headers=["="] * 10, footer="", watermark="=1&A", record_type=str, change=str, organisation=str
     )
     write_workbook(tmp_path / "list.xlsx", [line], words, utc_now())
-    cells = [cell for row in openpyxl.load_workbook(tmp_path / "list.xlsx").active.iter_rows() for cell in row if cell.value]
+    cells = [
+        cell for row in openpyxl.load_workbook(tmp_path / "list.xlsx").active.iter_rows() for cell in row if cell.value
+    ]
     assert len(cells) > 15
     assert {cell.data_type for cell in cells} == {"s"}
 

@@ -202,6 +202,16 @@ def test_bytes_without_a_ledger_row_are_swept_and_others_kept(database: Database
     assert files_of(settings) == kept
 
 
+def test_files_of_another_database_are_never_swept(database: Database, settings: Settings) -> None:
+    folder = settings.files / "2026" / "01"
+    folder.mkdir(parents=True)
+    for _ in range(receive.MOST_ORPHANS + 1):
+        (folder / str(new_uuid())).write_bytes(b"of a hub whose ledger is elsewhere")
+    with database.begin() as connection, pytest.raises(receive.TooManyOrphans):
+        receive.remove_orphans(connection, settings, older_than_seconds=-1)
+    assert len(files_of(settings)) == receive.MOST_ORPHANS + 1
+
+
 def test_an_idempotency_key_belongs_to_one_body(database: Database) -> None:
     mine, other = new_uuid(), new_uuid()
     with database.begin() as connection:

@@ -29,7 +29,7 @@ def is_alive(pid: int) -> bool:
     """A zombie nobody waits for is not alive."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -39,7 +39,7 @@ def descendants(pid: int) -> set[int]:
         if entry.name.isdigit():
             try:
                 parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
             children.setdefault(parent, []).append(int(entry.name))
     found: set[int] = set()
@@ -56,7 +56,7 @@ def commands_below(pid: int) -> set[str]:
     for child in descendants(pid):
         try:
             told.add(Path(f"/proc/{child}/cmdline").read_bytes().decode().replace("\0", " ").strip())
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue
     return told
 
@@ -107,6 +107,31 @@ def test_a_killed_hub_takes_its_parts_and_its_database_with_it(tmp_path: Path, f
     hub.kill()
     hub.wait(10)
     until(lambda: not any(is_alive(pid) for pid in tree), 60)
+
+
+@pytest.mark.slow
+def test_a_hub_whose_database_is_killed_comes_back_and_is_not_started_twice(tmp_path: Path, free_port: int) -> None:
+    tmp_path.chmod(0o755)
+    hub = start_hub(tmp_path / "home", free_port)
+    try:
+        until(lambda: parts_run(hub.pid) and answers(free_port))
+        second = start_hub(tmp_path / "home", free_port)
+        assert second.wait(60) == 4
+        first = postmaster(tmp_path / "home")
+        os.kill(first, signal.SIGKILL)
+        until(lambda: postmaster(tmp_path / "home") not in (0, first) and parts_run(hub.pid) and answers(free_port))
+        hub.send_signal(signal.SIGTERM)
+        assert hub.wait(60) == 0
+    finally:
+        hub.kill()
+
+
+def postmaster(home: Path) -> int:
+    """The server's process id, as its own file says; 0 when there is none."""
+    try:
+        return int((home / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return 0
 
 
 def test_a_part_that_dies_is_started_again() -> None:

@@ -35,7 +35,9 @@ class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str
 
 
-async def arrived_body(request: Request[Any, Any, Any], settings: NamedDependency[Settings]) -> AsyncGenerator[Arrived, None]:
+async def arrived_body(
+    request: Request[Any, Any, Any], settings: NamedDependency[Settings]
+) -> AsyncGenerator[Arrived, None]:
     """Dependency: the body, in a file of the home folder so that it is on the same disk as what is kept."""
     folder = settings.files / "tmp"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

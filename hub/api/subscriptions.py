@@ -76,7 +76,9 @@ class SubscriptionController(Controller):
         with database.begin() as connection:
             page = slices.read_page(connection, actor, context, code, cursor, limit)
         following = f"/v1/subscriptions/{code}/changes?{urlencode({'cursor': page.next, 'limit': limit})}"
-        return Response(_write_page(page), media_type="application/json", headers={"Link": f'<{following}>; rel="next"'})
+        return Response(
+            _write_page(page), media_type="application/json", headers={"Link": f'<{following}>; rel="next"'}
+        )
 
     @get(
         "/{code:str}/snapshot",
@@ -120,7 +122,10 @@ class SubscriptionController(Controller):
 
 def _write_page(page: slices.Page) -> bytes:
     """The envelope around changes that PostgreSQL has already written as JSON."""
-    meta = {name: getattr(page, name) for name in ("epoch", "from_seq", "to_seq", "first_delivery_no", "count", "digest", "more")}
+    meta = {
+        name: getattr(page, name)
+        for name in ("epoch", "from_seq", "to_seq", "first_delivery_no", "count", "digest", "more")
+    }
     start, end = msgspec.json.encode(page.next), msgspec.json.encode(meta)
     return b'{"data":[' + page.changes.encode() + b'],"next":' + start + b',"meta":' + end + b"}"
 

@@ -69,13 +69,19 @@ def opened(home: Path | None) -> Iterator[Opened]:
 @contextmanager
 def located(home: Path | None) -> Iterator[Settings]:
     """Settings with every database URL filled in, for as long as the embedded server is held."""
-    settings = load_settings(home)
-    if (settings.home / UNFINISHED).exists():
-        raise UnfinishedRestore(str(settings.home))
+    settings = usable_settings(home)
     with ExitStack() as held:
         if settings.database_url is None:
             settings = with_urls(settings, held.enter_context(embedded.running(settings.home)))
         yield settings
+
+
+def usable_settings(home: Path | None) -> Settings:
+    """The home's settings; a home whose restore was cut off is not used."""
+    settings = load_settings(home)
+    if (settings.home / UNFINISHED).exists():
+        raise UnfinishedRestore(str(settings.home))
+    return settings
 
 
 def with_urls(settings: Settings, urls: embedded.Urls) -> Settings:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.commands.opening import migrate, with_urls
+from hub.commands.opening import migrate, usable_settings, with_urls
 from hub.commands.verbs import say
 from hub.embedded import Cluster
-from hub.errors import HubError
+from hub.errors import Conflict, HubError
 from hub.keyring import Keyring
-from hub.settings import Settings, load_settings
+from hub.settings import Settings
 from hub.up import Stopping, keep_up, parts_of_the_hub
 from mappings.catalogue import load_catalogue
+
+
+class AlreadyUp(Conflict):
+    """此数据文件夹的枢纽已在运行。 The hub of this home is already up."""
+
+    problem = "already-up"
 
 
 def run_tree(home: Path | None) -> None:
@@ -42,16 +49,29 @@ def run_demo(home: Path | None, *, people: int, once: bool, as_json: bool) -> No
 @contextmanager
 def held_database(home: Path | None) -> Iterator[tuple[Settings, Callable[[], None]]]:
     """Settings with URLs, and what to call now and then to keep an embedded server running."""
-    settings = load_settings(home)
-    if settings.database_url is not None:
-        yield settings, lambda: None
-        return
-    cluster = Cluster(settings.home)
-    cluster.start()
-    try:
-        yield with_urls(settings, cluster.urls()), lambda: _keep_database(cluster)
-    finally:
-        cluster.stop()
+    settings = usable_settings(home)
+    with _alone_in(settings.home):
+        if settings.database_url is not None:
+            yield settings, lambda: None
+            return
+        cluster = Cluster(settings.home)
+        cluster.start()
+        try:
+            yield with_urls(settings, cluster.urls()), lambda: _keep_database(cluster)
+        finally:
+            cluster.stop()
+
+
+@contextmanager
+def _alone_in(home: Path) -> Iterator[None]:
+    """One tree a home; the lock goes with this process, however it ends."""
+    home.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with (home / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyUp(str(home)) from None
+        yield
 
 
 def migrate_if_possible(settings: Settings) -> None:

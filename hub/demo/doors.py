@@ -21,7 +21,7 @@ import uvicorn
 from drops.scan import Drops
 from hub import jobs
 from hub.app import create_app
-from hub.database import Database
+from hub.database import Database, run_sql
 from hub.demo.founding import KINDS
 from hub.demo.plan import Parcel
 from hub.errors import HubError
@@ -32,6 +32,7 @@ from mappings.catalogue import Catalogue
 
 DOORS = {"labour": "api", "civil_affairs": "folder"}  # everybody else: the command
 _PATIENCE_SECONDS = 60.0
+_PATIENCE_WITHOUT_PROGRESS = 120.0
 
 
 @dataclass(slots=True)
@@ -105,6 +106,24 @@ class Doors:
         target.with_name(f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n", "utf-8")
         now = time.time_ns()
         os.utime(target, ns=(now, now))
+
+    def work_off(self) -> None:
+        """Run the jobs until every submission is final. A worker leaves while a job waits for another's lock: call again."""
+        deadline = time.monotonic() + _PATIENCE_WITHOUT_PROGRESS
+        left = self._waiting()
+        while left:
+            jobs.work(self.database, self.settings, wait=False)
+            now_left = self._waiting()
+            if now_left < left:
+                deadline = time.monotonic() + _PATIENCE_WITHOUT_PROGRESS
+            if time.monotonic() > deadline:
+                raise DoorShut(f"{now_left} 份报送没有处理完。 {now_left} submissions are not done; see the log.")
+            left = now_left
+
+    def _waiting(self) -> int:
+        with self.database.begin() as connection:
+            rows = run_sql(connection, "SELECT count(*) FROM {d}.submission WHERE state IN ('received', 'checked')")
+        return int(str(rows[0][0]))
 
     def collect(self, folder: Drops, sent: list[Sent]) -> None:
         """Read the receipts the folder door wrote beside the inboxes."""

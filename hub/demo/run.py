@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from drops.scan import Drops
-from hub import jobs
 from hub.database import Database, run_sql
 from hub.demo.areas import District, make_district
 from hub.demo.doors import Doors, Sent, at_once, serving
@@ -26,13 +25,19 @@ from hub.demo.reckoning import Reckoned, reckon
 from hub.demo.subscribers import Replayed, replay, subscribe_all, subscription_codes
 from hub.demo.summary import WIDTH, Summary, print_logins, print_summary
 from hub.demo.truth import write_truth
-from hub.errors import Conflict
+from hub.errors import Conflict, HubError
 from hub.exchange.changelog import verify_feed
 from hub.exchange.slices import FeedContext
 from hub.keyring import Keyring
 from hub.operations.provisioning import provision
 from hub.settings import Settings
 from mappings.catalogue import Catalogue, load_catalogue
+
+
+class DemoDiffers(HubError):
+    """演示结果与预期不符，详见上面的摘要。 The demo did not come out as it had to: see the summary above."""
+
+    problem, exit_code = "demo-differs", 1
 
 
 def _speak_softly() -> None:
@@ -72,6 +77,8 @@ def run(settings: Settings, people: int, *, once: bool, as_json: bool = False) -
         print_logins(founded, settings, console)
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(summary)).decode() + "\n")
+    if once and not summary.right:
+        raise DemoDiffers
     return summary
 
 
@@ -134,7 +141,7 @@ def _send_all(
             progress.update(progress.task_ids[0], description=month)
             arrived = [doors.send(parcel) for parcel in parcels]
             folder.look()
-            jobs.work(database, settings, wait=False)
+            doors.work_off()
             doors.collect(folder, arrived)
             sent += arrived
             progress.advance(progress.task_ids[0], len(parcels))

@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
-import xlsxwriter  # type: ignore[import-untyped]
-from xlsxwriter.format import Format  # type: ignore[import-untyped]
-from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
+import xlsxwriter
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
 
 from hub.exchange.change_list import ListedChange
 
@@ -48,7 +48,14 @@ def write_workbook(path: Path, changes: Sequence[ListedChange], words: Wording, 
 _LOOKS: dict[str, dict[str, object]] = {
     "title": {"bold": True, "font_size": 16, "align": "center", "valign": "vcenter"},
     "mark": {"font_size": 9, "font_color": "#666666", "align": "left"},
-    "header": {"bold": True, "border": 1, "bg_color": "#E8EEF5", "align": "center", "valign": "vcenter", "text_wrap": True},
+    "header": {
+        "bold": True,
+        "border": 1,
+        "bg_color": "#E8EEF5",
+        "align": "center",
+        "valign": "vcenter",
+        "text_wrap": True,
+    },
     "cell": {"border": 1, "valign": "vcenter", "text_wrap": True, "num_format": "@"},
     "foot": {"font_size": 11, "align": "left"},
 }

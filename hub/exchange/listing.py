@@ -87,7 +87,9 @@ def month_board(connection: Connection, actor: Actor, month: str) -> Sequence[Ro
     """For each organisation and record type of the month: files, counts, unfinished files, and when the last one came."""
     unfinished = func.count().filter(submission.c.state.not_in(FINAL_STATES))
     failed = func.count().filter(submission.c.state.in_(("refused", "failed")))
-    counts = [func.sum(submission.c[name]).label(name) for name in ("received", "accepted", "unchanged", "held", "refused")]
+    counts = [
+        func.sum(submission.c[name]).label(name) for name in ("received", "accepted", "unchanged", "held", "refused")
+    ]
     query = select(
         submission.c.organisation,
         submission.c.record_type,

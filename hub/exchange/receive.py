@@ -36,12 +36,20 @@ _CHUNK_BYTES = 1024 * 1024
 _PERIOD = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
 _LONGEST_NAME = 200
 _TEMPORARY = "tmp"
+_WEEK = 7 * 24 * 3600.0
+MOST_ORPHANS = 100
 
 
 class NoSpace(HubError):
     """磁盘空间不足，请稍后重试或联系管理员。 The disk is full: try again later, or tell the administrator."""
 
     status, problem = 507, "no-space"
+
+
+class TooManyOrphans(HubError):
+    """大量文件不在台账中：请检查是否连错了数据库，未删除任何文件。 Many files are not in the ledger: is this the right database? None removed."""
+
+    problem = "too-many-orphans"
 
 
 class Sending(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,22 +158,32 @@ def claim_key(connection: Connection, organisation: str, key: str, body_sha256: 
     return owner
 
 
-def find_key(connection: Connection, organisation: str, key: str) -> Row[Any] | None:
+def find_key(connection: Connection, organisation: str, key: str) -> Row[Any, Any] | None:
     """The body digest and submission an Idempotency-Key is bound to, if it is."""
     asked = and_(idempotency_key.c.organisation == organisation, idempotency_key.c.key == key)
     return connection.execute(select(idempotency_key.c.body_sha256, idempotency_key.c.submission_id).where(asked)).first()
 
 
 def remove_orphans(connection: Connection, settings: Settings, older_than_seconds: float = 3600.0) -> int:
-    """Remove bytes a crash left without a ledger row: temporary files and files no submission names. How many."""
+    """Remove bytes a crash left without a ledger row: temporary files and files no submission names. How many.
+
+    Crashes leave few, and recent ones. Many, or old ones, mean the wrong database: those are left alone.
+    """
     latest = utc_now().timestamp() - older_than_seconds
-    old = [path for path in settings.files.rglob("*") if path.is_file() and path.stat().st_mtime < latest]
-    names = {str(path.relative_to(settings.files)): path for path in old}
+    names = {str(path.relative_to(settings.files)): path for path in _files_between(settings, latest - _WEEK, latest)}
     known = set(connection.scalars(select(submission.c.stored_as).where(submission.c.stored_as.in_(list(names)))))
     orphans = [path for name, path in names.items() if name not in known]
+    if len(orphans) > MOST_ORPHANS:
+        raise TooManyOrphans(str(len(orphans)))
     for path in orphans:
         path.unlink(missing_ok=True)
     return len(orphans)
+
+
+def _files_between(settings: Settings, earliest: float, latest: float) -> Iterator[Path]:
+    for path in settings.files.rglob("*"):
+        if path.is_file() and earliest < path.stat().st_mtime < latest:
+            yield path
 
 
 def _known_type(catalogue: Catalogue, code: str) -> RecordType:

@@ -51,13 +51,21 @@ def list_sent_rows(
         {"submission": submission_id, "after": after, "most": limit},
     ).all()
     audit.record(
-        connection, actor, Right.READ_ALL_SUBMISSIONS, f"submission/{submission_id}", rows=len(rows), after=after, masked=True
+        connection,
+        actor,
+        Right.READ_ALL_SUBMISSIONS,
+        f"submission/{submission_id}",
+        rows=len(rows),
+        after=after,
+        masked=True,
     )
     return SentRows(fields=fields, rows=tuple(_masked(row, fields) for row in rows))
 
 
 def _masked(row: Any, fields: tuple[Field, ...]) -> SentRow:
-    return SentRow(row_no=row[0], values=tuple(_shown(value, field) for value, field in zip(row[1:], fields, strict=True)))
+    return SentRow(
+        row_no=row[0], values=tuple(_shown(value, field) for value, field in zip(row[1:], fields, strict=True))
+    )
 
 
 def _shown(value: object, field: Field) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from hub.database import Database, run_sql, utc_now
 from hub.errors import PendingMigration
 from hub.exchange.changelog import verify_feed
-from hub.operations.backup import UNFINISHED, last_backup
+from hub.operations.backup import last_backup
 from hub.operations.provisioning import require_current
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
@@ -109,12 +109,6 @@ def _backup_is_recent(settings: Settings) -> Finding:
     return _finding("D_BACKUP", "warn" if late else "ok", "最近备份 last backup", detail, fix)
 
 
-def _restore_is_finished(settings: Settings) -> Finding:
-    cut_off = (settings.home / UNFINISHED).exists()
-    fix = "删除此数据文件夹并重新恢复。 Remove this home and restore again."
-    return _finding("D_RESTORE", "fail" if cut_off else "ok", "恢复已完成 no restore was cut off", "", fix)
-
-
 def _socket_is_private(settings: Settings) -> Finding:
     """Embedded only: whoever reaches the socket may try passwords."""
     host = make_url(settings.owner_url or settings.database_url or "postgresql://").query.get("host", "")
@@ -143,7 +137,6 @@ _ABOUT_THE_HOME: tuple[Callable[[Settings], Finding], ...] = (
     _space_is_left,
     _inodes_are_left,
     _backup_is_recent,
-    _restore_is_finished,
     _socket_is_private,
     _nobody_is_trusted,
 )

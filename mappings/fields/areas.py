@@ -70,8 +70,13 @@ class AreaTable:
         return {code[:6] for code in self.areas.codes}
 
     @cached_property
-    def name_lengths(self) -> list[int]:
-        return sorted({len(name) for name in self.areas.names if len(name) > 1}, reverse=True)
+    def name_lengths(self) -> dict[str, list[int]]:
+        """By first character, the lengths of the names that start so, longest first."""
+        lengths: dict[str, set[int]] = {}
+        for name in self.areas.names:
+            if len(name) > 1:
+                lengths.setdefault(name[0], set()).add(len(name))
+        return {first: sorted(each, reverse=True) for first, each in lengths.items()}
 
     def ids_of(self, values: pl.Series) -> pl.Series:
         """The areas' ids; null for places outside the district."""
@@ -129,16 +134,15 @@ class AreaTable:
         return tuple(each for each in candidates if self.areas.town_of.get(each) in towns) or candidates
 
     def _named_in(self, written: str) -> list[tuple[int, ...]]:
-        """The areas named in a text, the longest names first taken, in the order they stand."""
-        found: dict[int, tuple[int, ...]] = {}
-        taken = [False] * len(written)
-        for length in self.name_lengths:
-            for start in range(len(written) - length + 1):
-                ids = self.areas.names.get(written[start : start + length])
-                if ids and not any(taken[start : start + length]):
-                    found[start] = ids
-                    taken[start : start + length] = [True] * length
-        return [found[start] for start in sorted(found)]
+        """The areas named in a text, in the order they stand; of names that start together the longest."""
+        found, at = [], 0
+        while at < len(written):
+            lengths = self.name_lengths.get(written[at], ())
+            length = next((each for each in lengths if written[at : at + each] in self.areas.names), 0)
+            if length:
+                found.append(self.areas.names[written[at : at + length]])
+            at += length or 1
+        return found
 
     def _towns_and_villages(
         self, named: Iterable[tuple[int, ...]]

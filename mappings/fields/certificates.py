@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mappings.fields.identity_number import is_registration_number
-from mappings.fields.reading import DATE, NO_TEXT, NONE_WORDS, NUMBER, TEXT, Cells, Reading, first_of, read_odd
+from mappings.fields.reading import DATE, NO_TEXT, NUMBER, TEXT, Cells, Reading, first_of, read_odd, says_nothing
 from mappings.fields.text import one_line
 
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # no I O Z S V
@@ -89,13 +89,11 @@ def _spoiled(code: str = "E_NUMBER_TRUNCATED") -> tuple[tuple[pl.Expr, str | Non
     tidy = pl.col("tidy")
     exponent = tidy.str.contains(_EXPONENT)
     rounded = (pl.col("kind") == NUMBER) & (tidy.cast(pl.Float64, strict=False) >= 1e15)
-    none = tidy.str.contains(NONE_WORDS) | (tidy == "")
-    return (none, None), (pl.col("kind") == DATE, "E_TEXT_TURNED_DATE"), (exponent | rounded, code)
+    return (says_nothing(tidy), None), (pl.col("kind") == DATE, "E_TEXT_TURNED_DATE"), (exponent | rounded, code)
 
 
 def _kept_or(read: pl.DataFrame, code: pl.Expr, details: dict[str, str] | None = None) -> pl.DataFrame:
-    none = pl.col("tidy").str.contains(NONE_WORDS) | (pl.col("tidy") == "")
     read = read.with_columns(code=code)
     detail = pl.col("code").replace_strict(details or {"": ""}, default=None, return_dtype=pl.String)
-    value = pl.when(pl.col("code").is_null() & ~none).then("tidy").otherwise(NO_TEXT)
+    value = pl.when(pl.col("code").is_null() & ~says_nothing(pl.col("tidy"))).then("tidy").otherwise(NO_TEXT)
     return read.select("row", value.alias("value"), "code", detail.alias("detail"))

@@ -13,7 +13,7 @@ from datetime import date
 
 import polars as pl
 
-from mappings.fields.reading import DATE, NO_TEXT, NONE_WORDS, NUMBER, Cells, Reading, first_of, read_odd
+from mappings.fields.reading import DATE, NO_TEXT, NUMBER, Cells, Reading, first_of, read_odd, says_nothing
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 CHECK_CHARACTERS = "10X98765432"
@@ -184,4 +184,4 @@ def _judgement(rules: IdentityRules) -> pl.Expr:
 
 
 def _nothing() -> pl.Expr:
-    return pl.col("number").str.contains(NONE_WORDS) | (pl.col("number") == "")
+    return says_nothing(pl.col("number"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from mappings.fields.reading import DATE, NO_TEXT, NONE_WORDS, NUMBER, TEXT, Cells, Reading, first_of, read_odd
+from mappings.fields.reading import DATE, NO_TEXT, NUMBER, TEXT, Cells, Reading, first_of, read_odd, says_nothing
 
 _MOBILE = r"1[3-9][0-9]{9}"
 _FIXED = r"0[0-9]{2,3}-[0-9]{7,8}(?:-[0-9]{1,6})?"
@@ -26,7 +26,7 @@ def _steps(odd: pl.DataFrame) -> pl.DataFrame:
     tidy = tidy.str.replace_all(r"(^|/)(0(?:10|2[0-9]|[3-9][0-9]{2}))([0-9]{7,8})", "$1$2-$3").str.strip_chars("/")
     whole = pl.when(pl.col("kind") == NUMBER).then(written.str.replace(r"\.0+$", "")).otherwise(tidy)
     read = odd.with_columns(tidy=whole)
-    none, turned = pl.col("tidy").str.contains(NONE_WORDS) | (pl.col("tidy") == ""), pl.col("kind") == DATE
+    none, turned = says_nothing(pl.col("tidy")), pl.col("kind") == DATE
     usual = pl.col("tidy").str.contains(_USUAL)
     code = first_of(((none, None), (turned, "E_TEXT_TURNED_DATE"), (usual, None)), otherwise="W_PHONE")
     return read.select(

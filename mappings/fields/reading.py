@@ -93,6 +93,11 @@ def _in_shape(read: pl.DataFrame) -> pl.DataFrame:
     return read.select("row", "value", "code", "detail")
 
 
+def says_nothing(text: pl.Expr) -> pl.Expr:
+    """Whether a tidied cell only says that there is nothing to say."""
+    return (text == "") | text.str.contains(NONE_WORDS) | text.str.contains(NOTHING)
+
+
 def first_of(rules: Iterable[tuple[pl.Expr, str | None]], otherwise: str | None = None) -> pl.Expr:
     """The code of the first rule that holds."""
     codes = [pl.when(holds).then(pl.lit(code, dtype=pl.String).fill_null("")) for holds, code in rules]

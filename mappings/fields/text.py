@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mappings.fields.mojibake import SUSPECTS
-from mappings.fields.reading import DATE, NO_TEXT, NUMBER, Cells, Reading, first_of, read_odd
+from mappings.fields.reading import DATE, NO_TEXT, NOTHING, NUMBER, Cells, Reading, first_of, read_odd
 
 LONGEST = 4000
 WORDS_FOR_NOTHING = ["空", "NULL", "null", "None"]
@@ -50,7 +50,11 @@ def _steps(odd: pl.DataFrame) -> pl.DataFrame:
         )
     )
     read = read.with_columns(code=code)
-    kept = (pl.col("code").is_null() | (pl.col("code") == "W_HALF_CHARACTER")) & (pl.col("tidy") != "")
+    kept = (
+        (pl.col("code").is_null() | (pl.col("code") == "W_HALF_CHARACTER"))
+        & (pl.col("tidy") != "")
+        & ~pl.col("tidy").str.contains(NOTHING)
+    )
     limit = pl.when(pl.col("code") == "E_TEXT_TOO_LONG").then(pl.lit(str(LONGEST)))
     return read.select(
         "row", pl.when(kept).then("tidy").otherwise(NO_TEXT).alias("value"), "code", limit.alias("detail")

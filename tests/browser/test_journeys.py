@@ -103,7 +103,9 @@ def test_without_javascript_the_clerk_does_the_same(browser: Browser, site: Site
     context.close()
 
 
-def test_a_town_reads_and_downloads_the_list_of_its_own_area(page: Page, site: Site, moves: Path, tmp_path: Path) -> None:
+def test_a_town_reads_and_downloads_the_list_of_its_own_area(
+    page: Page, site: Site, moves: Path, tmp_path: Path
+) -> None:
     sign_in(page, "gongan")
     send(page, moves)
     wait_until_final(page)
@@ -137,7 +139,8 @@ def test_the_bureau_goes_from_the_board_down_to_masked_rows(page: Page, site: Si
 def test_the_session_is_new_at_sign_in_and_a_foreign_one_is_not_accepted(
     page: Page, site: Site, context: BrowserContext
 ) -> None:
-    planted = {"name": "__Host-sid", "value": "planted", "url": site.address.replace("http:", "https:"), "secure": True, "httpOnly": True}
+    address = site.address.replace("http:", "https:")  # a Secure cookie is planted for https; it goes to loopback too
+    planted = {"name": "__Host-sid", "value": "planted", "url": address, "secure": True, "httpOnly": True}
     context.add_cookies([planted])  # type: ignore[list-item]
     page.goto("/sign-in")
     before = session_of(context)
@@ -158,7 +161,11 @@ def test_no_page_is_left_untranslated(page: Page, site: Site, moves: Path) -> No
     send(page, moves)
     wait_until_final(page)
     receipt = page.locator(".actions a").get_attribute("href") or ""
-    pages |= {"gongan": [*pages["gongan"], page.url, receipt], "qingxi": ["/changes"], "quju": ["/board", f"{page.url}/rows"]}
+    pages |= {
+        "gongan": [*pages["gongan"], page.url, receipt],
+        "qingxi": ["/changes"],
+        "quju": ["/board", f"{page.url}/rows"],
+    }
     for login, paths in pages.items():
         page.goto("/")
         page.click("text=Sign out")
