@@ -13,6 +13,8 @@ from hub.database import run_sql, utc_now
 from hub.exchange.version_sql import CHANGES
 from mappings.catalogue import Catalogue
 
+_IN_ORDER = (("row_no > 0", "row_no"), ("row_no < 0", "row_no DESC"))  # rows as sent, then the records re-routed after them
+
 
 class Numbered(msgspec.Struct, frozen=True):
     """The numbers one transaction got: ``from_seq`` … ``to_seq``, or nothing when ``count`` is 0."""
@@ -45,13 +47,16 @@ def _count_changes(connection: Connection, submission_id: UUID) -> int:
 
 def _content_digest(connection: Connection, submission_id: UUID) -> bytes:
     """Digest over the versions' keyed digests, in the order they will be numbered; before the counter is taken."""
-    rows = run_sql(
-        connection,
-        "SELECT sha256(string_agg(content_digest, ''::bytea ORDER BY row_no < 0, abs(row_no)))"
-        f" FROM {{d}}.difference WHERE submission_id = :submission AND outcome IN {CHANGES}",
-        submission=submission_id,
-    )
-    return bytes(cast(bytes, rows[0][0]))
+    digest = hashlib.sha256()
+    for chosen in _IN_ORDER:
+        rows = run_sql(
+            connection,
+            "SELECT string_agg(content_digest, ''::bytea ORDER BY " + chosen[1] + ") FROM {d}.difference"
+            f" WHERE submission_id = :submission AND outcome IN {CHANGES} AND {chosen[0]}",
+            submission=submission_id,
+        )
+        digest.update(bytes(cast(bytes, rows[0][0] or b"")))
+    return digest.digest()
 
 
 def _take_numbers(connection: Connection, count: int) -> tuple[int, int, bytes]:
@@ -67,21 +72,27 @@ def _take_numbers(connection: Connection, count: int) -> tuple[int, int, bytes]:
 
 
 def _write_log(connection: Connection, submission_id: UUID, before: int, batch: int) -> None:
-    run_sql(
-        connection,
-        f"""
-        INSERT INTO {{d}}.change_log (seq, batch, record_type, record_id, version, op, changed_fields, areas_before,
-                                      areas_after, submission_id, recorded_at)
-        SELECT :before + row_number() OVER (ORDER BY row_no < 0, abs(row_no)), :batch, record_type, record_id, version,
-               outcome, changed_fields, areas_before, areas_after, submission_id, :now
-        FROM {{d}}.difference
-        WHERE submission_id = :submission AND outcome IN {CHANGES}
-        """,
-        submission=submission_id,
-        before=before,
-        batch=batch,
-        now=utc_now(),
-    )
+    for chosen in _IN_ORDER:
+        written = run_sql(
+            connection,
+            f"""
+            WITH written AS (
+                INSERT INTO {{d}}.change_log (seq, batch, record_type, record_id, version, op, changed_fields,
+                                              areas_before, areas_after, submission_id, recorded_at)
+                SELECT :before + row_number() OVER (ORDER BY {chosen[1]}), :batch, record_type, record_id, version,
+                       outcome, changed_fields, areas_before, areas_after, submission_id, :now
+                FROM {{d}}.difference
+                WHERE submission_id = :submission AND outcome IN {CHANGES} AND {chosen[0]}
+                RETURNING seq
+            )
+            SELECT count(*) FROM written
+            """,
+            submission=submission_id,
+            before=before,
+            batch=batch,
+            now=utc_now(),
+        )
+        before += cast(int, written[0][0])
 
 
 def _link_batch(

@@ -22,30 +22,29 @@ def link(connection: Connection, submission_id: UUID, record_type: RecordType) -
 
 
 def _make_persons(connection: Connection, submission_id: UUID, record_type: RecordType, role: Role) -> None:
-    """One new person for each first identifier nobody has yet, with what this row says of them."""
+    """One new person for each first identifier nobody has yet, living where the row says; two rows of one person make one.
+
+    If the merge holds that row back, it takes the home back too.
+    """
     kind, value = _first_identifier(role)
     known = " AND ".join(f"{role.role}_i{rank}.person_id IS NULL" for rank in range(len(role.identifiers)))
+    area, since = _home(record_type, role)
     run_sql(
         connection,
         f"""
-        WITH fresh AS (
-            SELECT DISTINCT ON (kind, value) *
-            FROM (
-                SELECT {kind} AS kind, {value} AS value, s.row_no, s.{role.role}_new AS person_id,
-                       {_part(record_type, role, "name")} AS name, {_part(record_type, role, "sex")} AS sex,
-                       {_part(record_type, role, "birth_date")} AS birth_date, {_home(record_type, role, kind, value)}
-                FROM {{d}}.stg_{record_type.code} s
-                {identifier_joins(record_type)}
-                WHERE s.submission_id = :submission AND NOT s.held AND {known}
-            ) mention
-            WHERE value IS NOT NULL
-            ORDER BY kind, value, row_no
-        ), made AS (
-            INSERT INTO {{d}}.person (person_id, name, sex, birth_date, home_area, home_since, created_at)
-            SELECT person_id, name, sex, birth_date, home_area, home_since, :now FROM fresh
+        WITH made AS (
+            INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
+            SELECT {kind}, {value}, s.{role.role}_new, :submission
+            FROM {{d}}.stg_{record_type.code} s
+            {identifier_joins(record_type, role)}
+            WHERE s.submission_id = :submission AND NOT s.held AND {value} IS NOT NULL AND {known}
+            ON CONFLICT (kind, value) DO NOTHING
+            RETURNING person_id
         )
-        INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
-        SELECT kind, value, person_id, :submission FROM fresh
+        INSERT INTO {{d}}.person (person_id, home_area, home_since, created_at)
+        SELECT s.{role.role}_new, {area}, {since}, :now
+        FROM {{d}}.stg_{record_type.code} s JOIN made ON made.person_id = s.{role.role}_new
+        WHERE s.submission_id = :submission
         """,
         submission=submission_id,
         now=utc_now(),
@@ -53,26 +52,20 @@ def _make_persons(connection: Connection, submission_id: UUID, record_type: Reco
 
 
 def _first_identifier(role: Role) -> tuple[str, str]:
+    if len(role.identifiers) == 1:
+        return f"'{role.identifiers[0].kind}'", f"s.{role.identifiers[0].field}"
     cases = [f"WHEN s.{identifier.field} IS NOT NULL THEN '{identifier.kind}'" for identifier in role.identifiers]
     values = [f"s.{identifier.field}" for identifier in role.identifiers]
     return f"CASE {' '.join(cases)} END", f"coalesce({', '.join(values)})"
 
 
-def _part(record_type: RecordType, role: Role, part: str) -> str:
-    field = record_type.by_name.get(role.prefix + part)
-    if field is None or field.clinical:
-        return "NULL::date" if part == "birth_date" else "NULL::text"
-    return f"s.{field.name}"
-
-
-def _home(record_type: RecordType, role: Role, kind: str, value: str) -> str:
-    """Where the person lives, if only this row can say so; whatever the merge may still hold back is left to it."""
-    if not role.sets_home or len(role.identifiers) > 1:
-        return "NULL::integer AS home_area, NULL::date AS home_since"
-    alone = f"count(*) OVER (PARTITION BY {kind}, {value}) = 1 AND s.change_kind <> 'void'"
-    area = f"CASE WHEN {alone} THEN s.{role.role}_area END"
-    since = f"CASE WHEN {alone} AND s.{role.role}_area IS NOT NULL THEN {event_day(record_type)} END"
-    return f"{area} AS home_area, {since} AS home_since"
+def _home(record_type: RecordType, role: Role) -> tuple[str, str]:
+    if not role.sets_home:
+        return "NULL::integer", "NULL::date"
+    return (
+        f"s.{role.role}_area",
+        f"CASE WHEN s.{role.role}_area IS NOT NULL THEN {event_day(record_type)} END",
+    )
 
 
 def _add_identifiers(connection: Connection, submission_id: UUID, record_type: RecordType, role: Role) -> None:
@@ -86,7 +79,7 @@ def _add_identifiers(connection: Connection, submission_id: UUID, record_type: R
             WITH given AS (
                 SELECT DISTINCT ON (s.{identifier.field}) s.{identifier.field} AS value, {person_of(role)} AS person_id
                 FROM {{d}}.stg_{record_type.code} s
-                {identifier_joins(record_type)}
+                {identifier_joins(record_type, role)}
                 WHERE s.submission_id = :submission AND NOT s.held AND s.{identifier.field} IS NOT NULL
                   AND {role.role}_i{rank}.person_id IS NULL
                 ORDER BY s.{identifier.field}, s.row_no
@@ -108,7 +101,7 @@ def _take_corrected_number(connection: Connection, submission_id: UUID, record_t
         WITH corrected AS (
             SELECT DISTINCT ON (s.new_id) s.new_id, {person_of(main)} AS person_id
             FROM {{d}}.stg_{record_type.code} s
-            {identifier_joins(record_type)}
+            {identifier_joins(record_type, main)}
             WHERE s.submission_id = :submission AND NOT s.held AND s.new_id IS NOT NULL
             ORDER BY s.new_id, s.row_no
         )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
 from hub.exchange.rerouting import home_joins, own_or_home_areas, reroute_records_of
+from hub.exchange.staging import WORTH_ANALYSING, refresh_statistics
 from hub.exchange.version_sql import (
     event_day,
     identifier_joins,
@@ -23,11 +24,15 @@ from hub.exchange.version_sql import (
 from mappings.catalogue import Catalogue, RecordType
 
 
-def merge(connection: Connection, submission_id: UUID, source: str, record_type: RecordType, catalogue: Catalogue) -> None:
+def merge(
+    connection: Connection, submission_id: UUID, source: str, record_type: RecordType, catalogue: Catalogue, rows: int = 0
+) -> None:
     """Compute the difference of a linked submission and apply it; records that follow a moved person are re-routed."""
     find_difference(connection, submission_id, source, record_type)
+    if rows > WORTH_ANALYSING:
+        refresh_statistics(connection, "difference")
     settle_repeated_keys(connection, submission_id)
-    outcomes = outcomes_of(connection, submission_id)
+    outcomes, moves = outcomes_of(connection, submission_id)
     if outcomes & {"update", "restore", "void"}:
         keep_replaced_versions(connection, submission_id, record_type)
         update_known(connection, submission_id, record_type)
@@ -37,10 +42,11 @@ def merge(connection: Connection, submission_id: UUID, source: str, record_type:
         insert_new(connection, submission_id, source, record_type)
     if record_type.clinical_fields:
         seal_clinical(connection, submission_id, record_type)
-    if outcomes & {"new", "update", "restore"}:
-        moved = move_homes(connection, submission_id, record_type)
-        if moved:
-            reroute_records_of(connection, submission_id, moved, catalogue)
+    if outcomes & {"hold", "refuse", "unchanged"}:
+        take_back_homes(connection, submission_id, record_type)
+    moved = move_homes(connection, submission_id, record_type) if moves else []
+    if moved:
+        reroute_records_of(connection, submission_id, moved, catalogue)
 
 
 def find_difference(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> None:
@@ -50,7 +56,7 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
         connection,
         f"""
         INSERT INTO {{d}}.difference (submission_id, row_no, record_type, outcome, record_id, version, record_key, people,
-                                      changed_fields, areas_before, areas_after, content_digest, finding)
+                                      changed_fields, areas_before, areas_after, content_digest, finding, moves)
         WITH linked AS (
             SELECT s.*, {", ".join(f"{person} AS {role}_ref" for role, person in people.items())},
                    {record_key(record_type, people)} AS record_key,
@@ -60,7 +66,7 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
             {identifier_joins(record_type)}
             WHERE s.submission_id = :submission AND NOT s.held
         ), located AS (
-            SELECT l.*, {own_or_home_areas(record_type)} AS areas
+            SELECT l.*, {own_or_home_areas(record_type)} AS areas, {_says_otherwise(record_type)} AS moves
             FROM linked l
             {home_joins(record_type)}
         ), compared AS (
@@ -82,6 +88,7 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
                    r.voided, {_changed_fields(record_type)} AS changed
             FROM located n
             LEFT JOIN {{d}}.rec_{record_type.code} r ON r.record_key = n.record_key AND r.source = :source
+            OFFSET 0 -- a fence: the verdict is computed once a row, not once a use
         )
         SELECT submission_id, row_no, '{record_type.code}', CASE verdict WHEN 'older' THEN 'unchanged' ELSE verdict END,
                coalesce(record_id, new_record), coalesce(old_version, 0) + 1, record_key,
@@ -95,7 +102,8 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
                    WHEN verdict = 'refuse' THEN 'E_VOID_UNKNOWN'
                    WHEN verdict = 'older' THEN 'N_OLDER_VERSION'
                    WHEN verdict = 'unchanged' AND voided AND change_kind = 'new' THEN 'N_OLDER_VERSION'
-               END
+               END,
+               moves
         FROM compared
         """,
         submission=submission_id,
@@ -112,6 +120,18 @@ def _number_taken(record_type: RecordType) -> str:
         "coalesce((SELECT t.person_id FROM {d}.person_identifier t"
         f" WHERE t.kind = 'id_no' AND t.value = s.new_id) <> {person}, false)"
     )
+
+
+def _says_otherwise(record_type: RecordType) -> str:
+    """True where the row places a person elsewhere, or later, than known so far."""
+    day = event_day(record_type, "l")
+    tests = [
+        f"(l.{role.role}_area IS NOT NULL AND (l.{role.role}_area IS DISTINCT FROM {role.role}_home.home_area"
+        f" OR {day} IS DISTINCT FROM {role.role}_home.home_since))"
+        for role in record_type.people
+        if role.sets_home
+    ]
+    return " OR ".join(tests) or "false"
 
 
 def _changed_fields(record_type: RecordType) -> str:
@@ -157,14 +177,15 @@ def settle_repeated_keys(connection: Connection, submission_id: UUID) -> None:
     )
 
 
-def outcomes_of(connection: Connection, submission_id: UUID) -> set[str]:
-    """Which outcomes occur at all: what does not occur needs no statement."""
+def outcomes_of(connection: Connection, submission_id: UUID) -> tuple[set[str], bool]:
+    """Which outcomes occur at all, and whether anybody may have moved: what does not occur needs no statement."""
     rows = run_sql(
         connection,
-        "SELECT DISTINCT outcome FROM {d}.difference WHERE submission_id = :submission AND row_no > 0",
+        "SELECT outcome, bool_or(moves) FROM {d}.difference WHERE submission_id = :submission AND row_no > 0 GROUP BY outcome",
         submission=submission_id,
     )
-    return {str(row[0]) for row in rows}
+    accepted = {"new", "update", "restore"}
+    return {str(outcome) for outcome, _ in rows}, any(moves for outcome, moves in rows if outcome in accepted)
 
 
 def keep_replaced_versions(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
@@ -259,6 +280,27 @@ def seal_clinical(connection: Connection, submission_id: UUID, record_type: Reco
     )
 
 
+def take_back_homes(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """A person who began to exist by a row that is not accepted has no home from it."""
+    for number, role in enumerate(record_type.people, 1):
+        if role.sets_home:
+            run_sql(
+                connection,
+                f"""
+                WITH begun AS (
+                    SELECT s.{role.role}_new AS person_id
+                    FROM {{d}}.difference d
+                    JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+                    WHERE d.submission_id = :submission AND d.people[{number}] = s.{role.role}_new
+                      AND (d.outcome IN ('hold', 'refuse') OR d.finding = 'N_REPEATED_ROW')
+                )
+                UPDATE {{d}}.person p SET home_area = NULL, home_since = NULL
+                FROM begun WHERE p.person_id = begun.person_id
+                """,
+                submission=submission_id,
+            )
+
+
 def move_homes(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[UUID]:
     """Persons whose home this submission changes (the latest event wins); those who now live elsewhere."""
     moved: list[UUID] = []
@@ -276,7 +318,10 @@ def move_homes(connection: Connection, submission_id: UUID, record_type: RecordT
                     FROM {{d}}.difference d
                     JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
                     WHERE d.submission_id = :submission AND d.outcome IN ('new', 'update', 'restore')
-                      AND s.{role.role}_area IS NOT NULL
+                      AND s.{role.role}_area IS NOT NULL AND d.people[{number}] IN (
+                            SELECT m.people[{number}] FROM {{d}}.difference m
+                            WHERE m.submission_id = :submission AND m.moves AND m.outcome IN ('new', 'update', 'restore')
+                      )
                 ) said
                 ORDER BY person_id, since DESC NULLS LAST, row_no DESC
             )

@@ -145,13 +145,13 @@ def _stage(
         new_uuids=new_uuids,
     )
     counts = {"received": 0, "held": 0, "refused": 0}
-    for batch in check(parsed.frames, parsed.columns, context):
-        point("check.batch")
-        staging.copy_staged(connection, row.submission_id, record_type.code, batch.staged)
-        staging.copy_errors(connection, row.submission_id, batch.errors)
-        counts["received"] += batch.received
-        counts["held"] += batch.held
-        counts["refused"] += batch.refused
+    with staging.Writing(connection, row.submission_id, record_type.code) as writing:
+        for batch in check(parsed.frames, parsed.columns, context):
+            point("check.batch")
+            writing.put(batch.staged, batch.errors)
+            counts["received"] += batch.received
+            counts["held"] += batch.held
+            counts["refused"] += batch.refused
     point("staging.copied")
     if record_type.all_or_nothing and counts["held"] + counts["refused"]:
         raise FileRefused(code="F_ALL_OR_NOTHING", params={"rows": counts["held"] + counts["refused"]})
@@ -211,13 +211,15 @@ def apply_staged(
 ) -> outcomes.Counted:
     """Link and merge what is staged; how the rows came out. One submission of a record type at a time."""
     wait_for_turn(connection, record_type)
+    if rows > staging.WORTH_ANALYSING:
+        run_sql(connection, "SET LOCAL work_mem = '128MB'")
     point("link.before")
     link(connection, submission_id, record_type)
     if rows > staging.WORTH_ANALYSING:
         staging.refresh_statistics(connection, "person", "person_identifier")
     point("link.after")
     point("merge.before")
-    merge(connection, submission_id, source, record_type, catalogue)
+    merge(connection, submission_id, source, record_type, catalogue, rows)
     point("merge.after")
     return outcomes.count(connection, submission_id, record_type)
 

@@ -29,13 +29,16 @@ def own_or_home_areas(record_type: RecordType) -> str:
 
 
 def home_joins(record_type: RecordType) -> str:
+    """Where each person of a record (alias l) is: the area its row gives, else the person's home."""
     joins = []
     for role in record_type.people:
         name = role.role
-        joins.append(f"LEFT JOIN {{d}}.person {name}_home ON {name}_home.person_id = l.{name}_ref AND l.{name}_area IS NULL")
-        joins.append(
-            f"LEFT JOIN {{d}}.area_place {name}_at ON {name}_at.area_id = coalesce(l.{name}_area, {name}_home.home_area)"
-        )
+        if role.sets_home or not role.area_fields:
+            joins.append(f"LEFT JOIN {{d}}.person {name}_home ON {name}_home.person_id = l.{name}_ref")
+            home = f"{name}_home.home_area"
+        else:  # most rows give their own area: look the home up only where one does not
+            home = f"(SELECT home_area FROM {{d}}.person WHERE person_id = l.{name}_ref)"
+        joins.append(f"LEFT JOIN {{d}}.area_place {name}_at ON {name}_at.area_id = coalesce(l.{name}_area, {home})")
     return "\n".join(joins)
 
 

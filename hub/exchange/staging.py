@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID
 
 import polars as pl
@@ -14,6 +15,39 @@ WORTH_ANALYSING = 5_000
 ERROR_COLUMNS = (
     "row_no", "error_no", "sheet", "sheet_row", "column_letter", "header", "field", "code", "level", "value", "params",
 )  # fmt: skip
+
+
+class Writing:
+    """Writes one batch while the next is being checked: PostgreSQL and the check each have a processor of their own."""
+
+    def __init__(self, connection: Connection, submission_id: UUID, record_type: str) -> None:
+        self._target = (connection, submission_id, record_type)
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._settle()
+        finally:
+            self._thread.shutdown(wait=True)
+
+    def put(self, staged: pl.DataFrame, errors: pl.DataFrame) -> None:
+        """Take a batch; waits until the one before is written, so that at most two are in memory."""
+        self._settle()
+        self._pending = self._thread.submit(self._write, staged, errors)
+
+    def _settle(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+
+    def _write(self, staged: pl.DataFrame, errors: pl.DataFrame) -> None:
+        connection, submission_id, record_type = self._target
+        copy_staged(connection, submission_id, record_type, staged)
+        copy_errors(connection, submission_id, errors)
 
 
 def copy_staged(connection: Connection, submission_id: UUID, record_type: str, staged: pl.DataFrame) -> None:

@@ -7,15 +7,15 @@ from mappings.catalogue import RecordType, Role
 CHANGES = "('new', 'update', 'void', 'restore', 'reroute')"
 
 
-def identifier_joins(record_type: RecordType, staged: str = "s") -> str:
-    """Every identifier of every role looked up: aliases ``<role>_i<rank>``."""
+def identifier_joins(record_type: RecordType, only: Role | None = None) -> str:
+    """Every identifier of every role (or of one) looked up: aliases ``<role>_i<rank>``."""
     joins = []
-    for role in record_type.people:
+    for role in (only,) if only else record_type.people:
         for rank, identifier in enumerate(role.identifiers):
             alias = f"{role.role}_i{rank}"
             joins.append(
                 f"LEFT JOIN {{d}}.person_identifier {alias}"
-                f" ON {alias}.kind = '{identifier.kind}' AND {alias}.value = {staged}.{identifier.field}"
+                f" ON {alias}.kind = '{identifier.kind}' AND {alias}.value = s.{identifier.field}"
             )
     return "\n".join(joins)
 

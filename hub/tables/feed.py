@@ -76,6 +76,7 @@ difference = Table(
     Column("areas_before", ARRAY(Integer)),
     Column("areas_after", ARRAY(Integer)),
     Column("content_digest", LargeBinary),
+    Column("moves", Boolean),  # the row places somebody elsewhere, or later, than known so far
     Column("finding", Text),  # code of the row error this comparison gives, if any
     schema=DISTRICT,
 )

@@ -1,6 +1,6 @@
 """Persons and how they are recognised."""
 
-from sqlalchemy import Column, Date, DateTime, Index, Integer, Table, Text, Uuid
+from sqlalchemy import Column, Date, DateTime, Integer, Table, Text, Uuid
 
 from hub.tables.base import DISTRICT, metadata
 
@@ -8,9 +8,6 @@ person = Table(
     "person",
     metadata,
     Column("person_id", Uuid, primary_key=True),
-    Column("name", Text),
-    Column("sex", Text),
-    Column("birth_date", Date),
     Column("home_area", Integer),  # village or town where they live now; NULL = not known or outside the district
     Column("home_since", Date),
     Column("merged_into", Uuid),
@@ -26,6 +23,5 @@ person_identifier = Table(
     Column("person_id", Uuid, nullable=False),
     Column("valid_to", Date),  # set when corrected; still finds the person
     Column("submission_id", Uuid),
-    Index("ix_person_identifier_person", "person_id"),
     schema=DISTRICT,
 )

@@ -101,6 +101,7 @@ def upgrade() -> None:
         sa.Column("areas_before", postgresql.ARRAY(sa.Integer()), nullable=True),
         sa.Column("areas_after", postgresql.ARRAY(sa.Integer()), nullable=True),
         sa.Column("content_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("moves", sa.Boolean(), nullable=True),
         sa.Column("finding", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("submission_id", "row_no", name=op.f("pk_difference")),
         schema="district",
@@ -149,9 +150,6 @@ def upgrade() -> None:
     op.create_table(
         "person",
         sa.Column("person_id", sa.Uuid(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("sex", sa.Text(), nullable=True),
-        sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("home_area", sa.Integer(), nullable=True),
         sa.Column("home_since", sa.Date(), nullable=True),
         sa.Column("merged_into", sa.Uuid(), nullable=True),
@@ -169,7 +167,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "value", name=op.f("pk_person_identifier")),
         schema="district",
     )
-    op.create_index("ix_person_identifier_person", "person_identifier", ["person_id"], unique=False, schema="district")
     op.create_table(
         "row_error",
         sa.Column("submission_id", sa.Uuid(), nullable=False),
