@@ -20,6 +20,7 @@ from hub.database import Database
 from hub.exchange import listing, receipts
 from hub.registry.organisations import find_organisation, list_organisations
 from hub.registry.permissions import Actor, Right
+from hub.registry.scope import Scope
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
@@ -157,7 +158,10 @@ def _read_errors(
     after: str,
     visit: Visit,
 ) -> dict[str, Any]:
-    """One page of row errors and the reasons; that they were read is noted."""
+    """One page of row errors and the reasons; that they were read is noted. Who may not know of the rows gets reasons alone."""
+    reasons = show_reasons(listing.count_row_errors(connection, row.submission_id), catalogue, visit.language)
+    if not Scope(actor=actor).may_see_type(row.record_type, row.organisation):
+        return {"errors": [], "reasons": reasons, "more": None}
     place = _error_place(after)
     wanted = listing.WantedErrors(level=chosen["level"] or None, code=chosen["code"] or None)
     found = listing.list_row_errors(connection, row.submission_id, wanted, place, _ERRORS_A_PAGE + 1)
@@ -167,9 +171,8 @@ def _read_errors(
         audit.record(connection, actor, right, f"submission/{row.submission_id}", rows=len(shown), **chosen)
     own = actor.organisation == row.organisation
     more = f"{shown[-1].row_no}.{shown[-1].error_no}" if len(found) > _ERRORS_A_PAGE else None
-    counts = listing.count_row_errors(connection, row.submission_id)
     return {
         "errors": show_errors(shown, catalogue, visit.language, own=own),
-        "reasons": show_reasons(counts, catalogue, visit.language),
+        "reasons": reasons,
         "more": more,
     }

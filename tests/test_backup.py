@@ -29,6 +29,7 @@ from hub.settings import Settings, load_settings
 from hub.tables import organisation
 from mappings.catalogue import Catalogue
 from tests.conftest import execute
+from tests.homes import own_home
 from tests.sheets import death_sheet
 
 ROOT = Path(__file__).parent.parent
@@ -248,9 +249,12 @@ def test_a_backup_is_noted_for_the_doctor(
 def test_the_command_restores_into_an_embedded_home(
     owner_database: Database, settings: Settings, number: str, tmp_path: Path
 ) -> None:
-    tmp_path.chmod(0o755)
     file = back_up(settings, owner_database, tmp_path / "b")
-    home = tmp_path / "embedded"
+    with own_home(tmp_path / "embedded") as home:
+        restore_with_the_command(file, home, number)
+
+
+def restore_with_the_command(file: Path, home: Path, number: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
 
     def hub(*arguments: str) -> subprocess.CompletedProcess[str]:

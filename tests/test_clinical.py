@@ -169,11 +169,13 @@ def answers_outside_care(hub: Hub) -> str:
 
 
 def town_change_list(hub: Hub) -> str:
-    with TestClient(hub.app, base_url="https://testserver.local") as client:
+    """The one page on which a town sees people, as its officer sees it."""
+    with TestClient(hub.app, base_url="https://hub.test") as client:
+        client.headers.update({"Sec-Fetch-Site": "same-origin", "Accept": "text/html"})
         token = re.findall(r'name="token" value="([^"]+)"', client.get("/sign-in").text)[0]
         form = {"token": token, "login": "qingxi", "password": PASSWORD}
         assert client.post("/sign-in", data=form, follow_redirects=False).status_code == 303
-        page = client.get(f"/changes?month={THIS_MONTH}", headers={"Accept": "text/html"})
+        page = client.get(f"/changes?month={THIS_MONTH}")
         assert page.status_code == 200
         assert "王芳" in page.text
         return page.text

@@ -336,6 +336,20 @@ def test_the_board_leads_down_to_masked_rows(client: Client, moved: None) -> Non
     assert "999001********" in rows
 
 
+def test_the_bureau_never_sees_a_row_of_a_type_that_is_clinical_by_existing(client: Client, hub: Hub) -> None:
+    sign_in(client, "fuyou")
+    place = upload(client, "孕妇姓名,身份证号\r\n王小明,1\r\n".encode(), record_type="antenatal_booking").headers[
+        "location"
+    ]
+    hub.work()
+    sign_in(client, "quju")
+    page = client.get(place)
+    assert page.status_code == 200
+    assert '<th scope="row"' not in page.text
+    assert "王" not in page.text
+    assert client.get(f"{place}/rows").status_code == 403
+
+
 def test_the_board_is_the_bureaus(client: Client) -> None:
     for login in ("gongan", "qingxi", "shenji"):
         sign_in(client, login)

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hub.up import Part, stop_all
+from tests.homes import own_home
 
 ROOT = Path(__file__).parent.parent
 _STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -85,9 +86,8 @@ def answers(port: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_hub_leaves_no_process_behind(tmp_path: Path, ending: signal.Signals, free_port: int) -> None:
-    tmp_path.chmod(0o755)
-    hub = start_hub(tmp_path / "home", free_port)
+def test_a_stopped_hub_leaves_no_process_behind(home: Path, ending: signal.Signals, free_port: int) -> None:
+    hub = start_hub(home, free_port)
     try:
         until(lambda: parts_run(hub.pid) and answers(free_port))
         tree = descendants(hub.pid)
@@ -99,9 +99,8 @@ def test_a_stopped_hub_leaves_no_process_behind(tmp_path: Path, ending: signal.S
 
 
 @pytest.mark.slow
-def test_a_killed_hub_takes_its_parts_and_its_database_with_it(tmp_path: Path, free_port: int) -> None:
-    tmp_path.chmod(0o755)
-    hub = start_hub(tmp_path / "home", free_port)
+def test_a_killed_hub_takes_its_parts_and_its_database_with_it(home: Path, free_port: int) -> None:
+    hub = start_hub(home, free_port)
     until(lambda: parts_run(hub.pid) and answers(free_port))
     tree = descendants(hub.pid)
     hub.kill()
@@ -110,16 +109,15 @@ def test_a_killed_hub_takes_its_parts_and_its_database_with_it(tmp_path: Path, f
 
 
 @pytest.mark.slow
-def test_a_hub_whose_database_is_killed_comes_back_and_is_not_started_twice(tmp_path: Path, free_port: int) -> None:
-    tmp_path.chmod(0o755)
-    hub = start_hub(tmp_path / "home", free_port)
+def test_a_hub_whose_database_is_killed_comes_back_and_is_not_started_twice(home: Path, free_port: int) -> None:
+    hub = start_hub(home, free_port)
     try:
         until(lambda: parts_run(hub.pid) and answers(free_port))
-        second = start_hub(tmp_path / "home", free_port)
+        second = start_hub(home, free_port)
         assert second.wait(60) == 4
-        first = postmaster(tmp_path / "home")
+        first = postmaster(home)
         os.kill(first, signal.SIGKILL)
-        until(lambda: postmaster(tmp_path / "home") not in (0, first) and parts_run(hub.pid) and answers(free_port))
+        until(lambda: postmaster(home) not in (0, first) and parts_run(hub.pid) and answers(free_port))
         hub.send_signal(signal.SIGTERM)
         assert hub.wait(60) == 0
     finally:
@@ -186,3 +184,9 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    with own_home(tmp_path) as home:
+        yield home

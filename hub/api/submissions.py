@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast
 from uuid import UUID
@@ -25,7 +24,6 @@ from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 _LONGEST_WAIT_SECONDS = 30.0
-_LOOK_AGAIN_SECONDS = 0.05
 _ENDINGS = {
     "text/csv": "csv",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
@@ -200,12 +198,9 @@ def _look(database: Database, actor: Actor, submission_id: UUID) -> Row[Any]:
 
 def _wait(database: Database, actor: Actor, submission_id: UUID) -> Row[Any]:
     """The submission once it is final, or as it is when the longest wait is over."""
-    until = time.monotonic() + _LONGEST_WAIT_SECONDS
     row = _look(database, actor, submission_id)
-    while not receipts.is_final(row) and time.monotonic() < until:
-        time.sleep(_LOOK_AGAIN_SECONDS)
-        row = _look(database, actor, submission_id)
-    return row
+    jobs.wait_until_final(database, submission_id, _LONGEST_WAIT_SECONDS)
+    return row if receipts.is_final(row) else _look(database, actor, submission_id)
 
 
 def _answer_sent(row: Row[Any], whole: dict[str, Any] | None) -> Response[dict[str, Any]]:

@@ -40,10 +40,17 @@ class DemoDiffers(HubError):
     problem, exit_code = "demo-differs", 1
 
 
-def _speak_softly() -> None:
+@contextmanager
+def _speaking_softly() -> Iterator[None]:
     """The line's log is for operators; here the summary speaks. Warnings still come through."""
+    before, disabled = structlog.get_config(), logging.root.manager.disable
     logging.disable(logging.INFO)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        structlog.configure(**before)
 
 
 @dataclass(slots=True)
@@ -63,14 +70,14 @@ def run(settings: Settings, people: int, *, once: bool, as_json: bool = False) -
     """Load the district unless it is already there; print the summary, and the logins when the hub stays up."""
     settings = msgspec.structs.replace(settings, demo=True, fictitious_prefixes=(PREFIX,))
     mark_as_demo(settings.home)
-    _speak_softly()
     console = Console(file=sys.stderr if as_json else None, width=WIDTH)
     kept = settings.home / "demo" / "summary.json"
     if kept.exists():
         summary, founded = msgspec.json.decode(kept.read_bytes(), type=Summary), _founded_before(settings)
         console.print("演示区已在。 The district is already here.")
     else:
-        summary, founded = _load(settings, people, console)
+        with _speaking_softly():
+            summary, founded = _load(settings, people, console)
         kept.write_bytes(msgspec.json.encode(summary))
     print_summary(summary, console)
     if not once:

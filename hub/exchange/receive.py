@@ -47,7 +47,7 @@ class NoSpace(HubError):
 
 
 class TooManyOrphans(HubError):
-    """大量文件不在台账中：请检查是否连错了数据库，未删除任何文件。 Many files are not in the ledger: is this the right database? None removed."""
+    """大量文件不在台账中，未删除：是否连错数据库？ Many files are not in the ledger; none removed. Is it the right database?"""
 
     problem = "too-many-orphans"
 

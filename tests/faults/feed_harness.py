@@ -112,7 +112,7 @@ def _breaks(changes: Iterable[dict[str, Any]], number: str) -> int:
     return sum(1 for expected, change in enumerate(changes, 1) if change[number] != expected)
 
 
-def prepare(owner: Database, catalogue: Catalogue) -> None:
+def prepare(owner: Database, catalogue: Catalogue, *, with_health: bool = True) -> None:
     """One village, one subscriber of everything, and the control's table."""
     rows = [
         AreaRow("999001000000", "云岭区", "district"),
@@ -123,7 +123,8 @@ def prepare(owner: Database, catalogue: Catalogue) -> None:
     with owner.begin() as connection:
         import_areas(connection, SYSTEM_ACTOR, rows, date(2020, 1, 1))
         subscriber = Organisation(code="health", district=owner.district, name="云岭区卫健局", kind="department")
-        save_organisation(connection, SYSTEM_ACTOR, subscriber)
+        if with_health:
+            save_organisation(connection, SYSTEM_ACTOR, subscriber)
         create_subscription(
             connection, SYSTEM_ACTOR, catalogue, code=CODE, organisation="health", title="全区",
             definition=SliceDefinition(types), terms=Terms(purpose="核对", legal_basis="条例"),

@@ -104,6 +104,7 @@ class KilledHub:
         while self._unfinished():
             assert time.monotonic() < started + LONGEST_RECOVERY_SECONDS, "stuck"
             jobs.work(self.worker, self.settings, wait=False)
+            time.sleep(0.02)  # the dead worker's connection, or a retry's moment
         return time.monotonic() - started
 
     def _unfinished(self) -> bool:

@@ -34,14 +34,14 @@ def context(catalogue: Catalogue, tmp_path: Path) -> FeedContext:
 
 @pytest.mark.slow
 def test_sixteen_writers_and_the_reader_misses_nothing_while_a_serial_number_does(
-    many: Database, context: FeedContext, record_property: object
+    many: Database, context: FeedContext
 ) -> None:
     seen = Load(many, context, SECONDS, seed=1).run()
     verdict = judge(seen)
     print(verdict)
     assert verdict.is_clean, verdict
-    assert verdict.changes > 300
-    assert verdict.rolled_back > 10
+    assert verdict.changes > 100
+    assert verdict.rolled_back > 0
     assert verdict.naive_missed > 0, "the control found nothing to miss: the load proves nothing"
     _assert_the_checker_sees(seen)
 
