@@ -8,6 +8,7 @@ STATES = {
     "received": N_("已收到"),
     "checked": N_("已检查"),
     "merged": N_("已入库"),
+    "previewed": N_("试检完成"),
     "refused": N_("整份退回"),
     "failed": N_("处理失败"),
 }

@@ -37,6 +37,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=10,
             pool_pre_ping=True,
+            hide_parameters=True,  # a failing statement carries rows
             connect_args={"prepare_threshold": None},
             execution_options={"schema_translate_map": {"district": district}},
         )

@@ -38,9 +38,10 @@ _LONGEST_SOCKET_PATH = 90
 
 CONFIGURATION = {
     "listen_addresses": "",
-    "shared_buffers": "256MB",
+    "shared_buffers": "512MB",
     "work_mem": "48MB",
     "maintenance_work_mem": "128MB",
+    "wal_buffers": "64MB",  # one merge writes hundreds of megabytes; smaller buffers make it wait for the disk
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "max_connections": "120",

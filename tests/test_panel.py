@@ -19,12 +19,13 @@ from admin.language import english_sentences
 from admin.messages import sentences_in_source
 from admin.pages import TEMPLATES
 from admin.sign_in import own_path
+from admin.words import LEVELS, STATES
 from hub.database import Database, utc_now
 from hub.exchange.change_list import ListedChange
 from hub.exchange.change_list_workbook import Wording, write_workbook
 from hub.registry.masking import mask_identifier, mask_within
 from hub.settings import Settings
-from hub.tables import audit, web_session
+from hub.tables import audit, row_error, submission, web_session
 from mappings.catalogue import Catalogue
 from tests.doors import OTHER_VILLAGE, PASSWORD, THIS_MONTH, Hub, csv_of, founded_hub, move_in, open_account
 
@@ -252,6 +253,18 @@ def test_reading_errors_and_change_lists_leaves_an_audit_line(
     assert len(acts["qingxi", "read-change-list"]["digest"]) == 64
 
 
+def test_a_dry_run_is_shown_as_one_and_merges_nothing(client: Client, hub: Hub) -> None:
+    sign_in(client, "gongan")
+    place = upload(client, csv_of(move_in(1)), dry_run="on").headers["location"]
+    hub.work()
+    page = client.get(place).text
+    assert "试检，不入库" in page
+    assert 'hx-trigger="every 1s"' not in page
+    assert client.get("/submissions").status_code == 200
+    sign_in(client, "qingxi")
+    assert "本月没有涉及本辖区的变动" in client.get("/changes").text
+
+
 # ---- the town's change list ----
 
 
@@ -338,10 +351,11 @@ def test_the_board_leads_down_to_masked_rows(client: Client, moved: None) -> Non
 
 def test_the_bureau_never_sees_a_row_of_a_type_that_is_clinical_by_existing(client: Client, hub: Hub) -> None:
     sign_in(client, "fuyou")
-    place = upload(client, "孕妇姓名,身份证号\r\n王小明,1\r\n".encode(), record_type="antenatal_booking").headers[
-        "location"
-    ]
+    lines = ("建册编号,孕妇姓名,孕妇身份证号,末次月经,建册日期", "B-1,王小明,123,2026-09-01,2026-11-02")
+    sent = upload(client, "\r\n".join(lines).encode(), record_type="antenatal_booking")
+    place = sent.headers["location"]
     hub.work()
+    assert '<th scope="row"' in client.get(place).text
     sign_in(client, "quju")
     page = client.get(place)
     assert page.status_code == 200
@@ -363,6 +377,20 @@ def test_every_sentence_has_its_english() -> None:
     english = english_sentences()
     missing = {sentence for _, _, sentence in sentences_in_source() if sentence not in english}
     assert missing == set()
+
+
+def test_every_state_and_level_the_tables_know_has_its_word() -> None:
+    checks = [
+        str(each.sqltext) for table in (submission, row_error) for each in table.constraints if hasattr(each, "sqltext")
+    ]
+    known = {
+        name: set(re.findall(r"'(\w+)'", check))
+        for name in ("state", "level")
+        for check in checks
+        if f"{name} IN" in check
+    }
+    assert known["state"] <= STATES.keys()
+    assert known["level"] <= LEVELS.keys()
 
 
 def test_no_english_sentence_is_left_over_or_left_chinese() -> None:

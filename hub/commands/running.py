@@ -70,7 +70,7 @@ def watch(home: Home = None) -> None:
 
 @verb(running, Right.OPERATE, "demo")
 def demo(
-    people: Annotated[int, typer.Option("--people", help="人口数 / how many people")] = 20_000,
+    people: Annotated[int, typer.Option("--people", help="人口数 / how many people")] = 50_000,
     once: Annotated[bool, typer.Option("--once", help="打印结果后结束 / print the summary and end")] = False,
     home: Home = None,
     as_json: Json = False,

@@ -27,28 +27,38 @@ def _make_persons(connection: Connection, submission_id: UUID, record_type: Reco
     If the merge holds that row back, it takes the home back too.
     """
     kind, value = _first_identifier(role)
-    known = " AND ".join(f"{role.role}_i{rank}.person_id IS NULL" for rank in range(len(role.identifiers)))
     area, since = _home(record_type, role)
     run_sql(
         connection,
         f"""
-        WITH made AS (
+        WITH fresh AS MATERIALIZED (
+            SELECT DISTINCT ON (kind, value) kind, value, person_id, home_area, home_since
+            FROM (
+                SELECT {kind} AS kind, {value} AS value, s.{role.role}_new AS person_id,
+                       {area} AS home_area, {since} AS home_since
+                FROM {{d}}.stg_{record_type.code} s
+                WHERE s.submission_id = :submission AND NOT s.held AND {value} IS NOT NULL AND {_unknown(role)}
+            ) mention
+            ORDER BY kind, value, person_id
+        ), named AS (
             INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
-            SELECT {kind}, {value}, s.{role.role}_new, :submission
-            FROM {{d}}.stg_{record_type.code} s
-            {identifier_joins(record_type, role)}
-            WHERE s.submission_id = :submission AND NOT s.held AND {value} IS NOT NULL AND {known}
-            ON CONFLICT (kind, value) DO NOTHING
-            RETURNING person_id
+            SELECT kind, value, person_id, :submission FROM fresh
         )
         INSERT INTO {{d}}.person (person_id, home_area, home_since, created_at)
-        SELECT s.{role.role}_new, {area}, {since}, :now
-        FROM {{d}}.stg_{record_type.code} s JOIN made ON made.person_id = s.{role.role}_new
-        WHERE s.submission_id = :submission
+        SELECT person_id, home_area, home_since, :now FROM fresh ORDER BY person_id
         """,
         submission=submission_id,
         now=utc_now(),
     )
+
+
+def _unknown(role: Role) -> str:
+    tests = [
+        "NOT EXISTS (SELECT 1 FROM {d}.person_identifier i"
+        f" WHERE i.kind = '{identifier.kind}' AND i.value = s.{identifier.field})"
+        for identifier in role.identifiers
+    ]
+    return " AND ".join(tests)
 
 
 def _first_identifier(role: Role) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from hub.registry.permissions import Actor
 from hub.registry.scope import Scope
 from hub.tables import row_error, submission
 
-FINAL_STATES = ("merged", "refused", "failed")
+FINAL_STATES = ("merged", "previewed", "refused", "failed")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

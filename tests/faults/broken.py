@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub import jobs
-from hub.database import Database, utc_now
+from hub.database import Database
 from hub.exchange import outcomes, pipeline, receipts, receive
 from hub.exchange.changelog import number_changes
 from hub.keyring import Keyring
@@ -71,7 +71,7 @@ def state_before_register() -> None:
             outcomes.note(connection, row, counted, "merged")
             receipts.issue(connection, keyring, submission_id)
         _die()
-        return str(utc_now())
+        return "merged"
 
     pipeline._change_register = change
 

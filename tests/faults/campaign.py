@@ -52,7 +52,7 @@ class Tally:
     def line(self) -> str:
         slow = sorted(self.recovery) or [0.0]
         percentile = [slow[min(int(len(slow) * share), len(slow) - 1)] for share in (0.5, 0.95)]
-        bound = f"< {300 / self.kills:.2f} %" if self.kills and not self.damaged else "-"
+        bound = f"< {300 / self.kills:.2f} %" if self.kills > 3 and not self.damaged else "-"
         times = " / ".join(f"{seconds:.2f}" for seconds in (*percentile, slow[-1]))
         return f"| {self.fault} | {self.trials} | {self.kills} | {len(self.damaged)} | {bound} | {times} |"
 
@@ -86,7 +86,7 @@ class Campaign:
                 for _ in range(min(_TRIALS_A_HUB, trials - tally.trials)):
                     trial(hub, tally)
                     tally.trials += 1
-                tally.recovery.append(hub.recover())
+                hub.recover()
                 tally.damaged += hub.damage()
         print(tally.line(), file=sys.stderr, flush=True)
         return tally
@@ -102,6 +102,7 @@ class Campaign:
     def at_sender_point(self, point: str, trials: int) -> Tally:
         def trial(hub: KilledHub, tally: Tally) -> None:
             tally.kills += kill_sender(hub, point) == KILLED
+            tally.recovery.append(hub.recover())
 
         return self.repeat(f"sender at {point}", trials, trial)
 
@@ -110,8 +111,9 @@ class Campaign:
 
         def trial(hub: KilledHub, tally: Tally) -> None:
             hub.submit_here(hub.write())
-            tally.kills += hub.work(die_after=self.chance.uniform(0.02, _LONGEST_LIFE_SECONDS)) == KILLED
-            tally.recovery.append(hub.recover())
+            if hub.work(die_after=self.chance.uniform(0.02, _LONGEST_LIFE_SECONDS)) == KILLED:
+                tally.kills += 1
+                tally.recovery.append(hub.recover())
 
         return self.repeat("worker at a random moment", trials, trial)
 

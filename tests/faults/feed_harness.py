@@ -258,7 +258,8 @@ def _number_naively(connection: Connection, count: int) -> list[int]:
 
 def _is_free(name: str, record_type: RecordType) -> bool:
     """A text that is in no key and names nobody."""
-    return name not in record_type.natural_key and not any(name == one.field for role in record_type.people for one in role.identifiers)
+    named = {one.field for role in record_type.people for one in role.identifiers}
+    return name not in named and name not in record_type.natural_key
 
 
 # ---- a numbering that is wrong on purpose ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.faults.forks import Forks
 from tests.faults.kills import CLIENT_POINTS, KILLED, WORKER_POINTS, KilledHub, kill_sender, kill_worker
 from tests.source import sources
 
-TRIALS = 5
+TRIALS = int(os.environ.get("HUB_FAULT_TRIALS", "5"))
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,15 @@ def test_a_sender_told_too_early_is_caught(hub: KilledHub) -> None:
     hub.submit_here(sent)
     hub.recover()
     assert any("lost" in one for one in hub.damage())
+
+
+def test_a_submission_without_a_job_is_found_by_the_sweep(hub: KilledHub) -> None:
+    assert hub.submit(hub.write(), broken="job_in_another_transaction") == KILLED, hub.output.read_text()
+    jobs.work(hub.worker, hub.settings, wait=False)
+    assert hub.damage() != []
+    assert jobs.sweep(hub.worker, older_than_seconds=0.0) == 1
+    hub.recover()
+    assert hub.damage() == []
 
 
 def test_every_place_where_the_line_may_die_is_tried() -> None:
