@@ -50,7 +50,7 @@ test_settings.__test__ = False  # type: ignore[attr-defined]
 def execute(cluster: Cluster, statement: str) -> None:
     url = cluster.urls("postgres").superuser.replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute(statement)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from hub.database import run_sql, utc_now
 from hub.exchange.rerouting import home_joins, own_or_home_areas, reroute_records_of
 from hub.exchange.staging import WORTH_ANALYSING, refresh_statistics
 from hub.exchange.version_sql import (
+    SAME_ROW,
     event_day,
     identifier_joins,
     identifiers_disagree,
@@ -150,30 +151,36 @@ def _changed_fields(record_type: RecordType) -> str:
 
 def settle_repeated_keys(connection: Connection, submission_id: UUID) -> None:
     """Rows of one file that mean one record: the same again is unchanged, a different one holds them all for a human."""
+    repeated = run_sql(
+        connection,
+        "SELECT record_key FROM {d}.difference WHERE submission_id = :submission AND outcome NOT IN ('hold', 'refuse')"
+        " GROUP BY record_key HAVING count(*) > 1",
+        submission=submission_id,
+    )
+    if not repeated:
+        return
     run_sql(
         connection,
         """
-        WITH repeated AS (
-            SELECT record_key FROM {d}.difference
+        WITH ranked AS (
+            SELECT row_no, record_key, row_number() OVER first_come AS nth,
+                   content_digest <> first_value(content_digest) OVER first_come
+                   OR (outcome = 'void') <> first_value(outcome = 'void') OVER first_come AS differs
+            FROM {d}.difference
             WHERE submission_id = :submission AND outcome NOT IN ('hold', 'refuse')
-            GROUP BY record_key HAVING count(*) > 1
-        ), ranked AS (
-            SELECT d.row_no, d.record_key, d.content_digest, row_number() OVER first_come AS nth,
-                   first_value(d.content_digest) OVER first_come AS first_digest,
-                   first_value(d.outcome = 'void') OVER first_come IS DISTINCT FROM (d.outcome = 'void') AS other_kind
-            FROM {d}.difference d JOIN repeated USING (record_key)
-            WHERE d.submission_id = :submission AND d.outcome NOT IN ('hold', 'refuse')
-            WINDOW first_come AS (PARTITION BY record_key ORDER BY d.row_no)
-        ), clashing AS (
-            SELECT DISTINCT record_key FROM ranked WHERE other_kind OR content_digest <> first_digest
+              AND record_key = ANY(CAST(:keys AS text[]))
+            WINDOW first_come AS (PARTITION BY record_key ORDER BY row_no)
+        ), judged AS (
+            SELECT row_no, nth, bool_or(differs) OVER (PARTITION BY record_key) AS clashing FROM ranked
         )
         UPDATE {d}.difference d
-        SET outcome = CASE WHEN c.record_key IS NOT NULL THEN 'hold' ELSE 'unchanged' END,
-            finding = CASE WHEN c.record_key IS NOT NULL THEN 'E_KEY_CONFLICT' ELSE 'N_REPEATED_ROW' END
-        FROM ranked k LEFT JOIN clashing c USING (record_key)
-        WHERE d.submission_id = :submission AND d.row_no = k.row_no AND (k.nth > 1 OR c.record_key IS NOT NULL)
+        SET outcome = CASE WHEN clashing THEN 'hold' ELSE 'unchanged' END,
+            finding = CASE WHEN clashing THEN 'E_KEY_CONFLICT' ELSE 'N_REPEATED_ROW' END
+        FROM judged j
+        WHERE d.submission_id = :submission AND d.row_no = j.row_no AND (j.nth > 1 OR j.clashing)
         """,
         submission=submission_id,
+        keys=[row[0] for row in repeated],
     )
 
 
@@ -217,7 +224,7 @@ def update_known(connection: Connection, submission_id: UUID, record_type: Recor
         SET version = d.version, voided = false, submission_id = :submission, row_no = d.row_no, recorded_at = :now,
             content_digest = d.content_digest, areas = d.areas_after, {", ".join([*people, *fields])}
         FROM {{d}}.difference d
-        JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+        JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}
         WHERE d.submission_id = :submission AND d.outcome IN ('update', 'restore') AND r.record_id = d.record_id
         """,
         submission=submission_id,
@@ -253,7 +260,7 @@ def insert_new(connection: Connection, submission_id: UUID, source: str, record_
         SELECT d.record_id, 1, :source, d.record_key, false, d.submission_id, d.row_no, :now, d.content_digest,
                d.areas_after, {", ".join([*people, *fields])}
         FROM {{d}}.difference d
-        JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+        JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}
         WHERE d.submission_id = :submission AND d.outcome = 'new'
         """,
         submission=submission_id,
@@ -270,7 +277,7 @@ def seal_clinical(connection: Connection, submission_id: UUID, record_type: Reco
         INSERT INTO {{d}}.rec_{record_type.code}_sealed (record_id, version, sealed)
         SELECT d.record_id, d.version, CASE WHEN d.outcome = 'void' THEN o.sealed ELSE s.sealed END
         FROM {{d}}.difference d
-        JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+        JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}
         LEFT JOIN {{d}}.rec_{record_type.code}_sealed o
                ON o.record_id = d.record_id AND o.version = d.version - 1 AND d.outcome = 'void'
         WHERE d.submission_id = :submission AND d.outcome IN ('new', 'update', 'restore', 'void')
@@ -290,7 +297,7 @@ def take_back_homes(connection: Connection, submission_id: UUID, record_type: Re
                 WITH begun AS (
                     SELECT s.{role.role}_new AS person_id
                     FROM {{d}}.difference d
-                    JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+                    JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}
                     WHERE d.submission_id = :submission AND d.people[{number}] = s.{role.role}_new
                       AND (d.outcome IN ('hold', 'refuse') OR d.finding = 'N_REPEATED_ROW')
                 )
@@ -316,7 +323,7 @@ def move_homes(connection: Connection, submission_id: UUID, record_type: RecordT
                     SELECT d.people[{number}] AS person_id, s.{role.role}_area AS area_id,
                            {event_day(record_type)} AS since, d.row_no
                     FROM {{d}}.difference d
-                    JOIN {{d}}.stg_{record_type.code} s ON s.submission_id = d.submission_id AND s.row_no = d.row_no
+                    JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}
                     WHERE d.submission_id = :submission AND d.outcome IN ('new', 'update', 'restore')
                       AND s.{role.role}_area IS NOT NULL AND d.people[{number}] IN (
                             SELECT m.people[{number}] FROM {{d}}.difference m

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, update
 
 from hub.database import run_sql, utc_now
+from hub.exchange.version_sql import SAME_ROW
 from hub.tables import submission
 from mappings.catalogue import RecordType
 
@@ -57,7 +58,7 @@ def _findings(connection: Connection, submission_id: UUID, record_type: RecordTy
     rows = run_sql(
         connection,
         f"SELECT d.row_no, s.sheet_row, d.finding FROM {{d}}.difference d JOIN {{d}}.stg_{record_type.code} s"
-        " USING (submission_id, row_no) WHERE d.submission_id = :submission AND d.finding IS NOT NULL ORDER BY d.row_no",
+        f" ON {SAME_ROW} WHERE d.submission_id = :submission AND d.finding IS NOT NULL ORDER BY d.row_no",
         submission=submission_id,
     )
     return cast(list[tuple[int, int, str]], rows)

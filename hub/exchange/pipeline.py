@@ -76,6 +76,7 @@ def tidy(database: Database, submission_id: UUID) -> None:
     with database.begin() as connection:
         row = _lock(connection, submission_id)
         if row.state in ("merged", "previewed", "refused"):
+            staging.plan_for(connection, row.received)
             staging.drop_staged(connection, submission_id, row.record_type)
 
 
@@ -211,8 +212,7 @@ def apply_staged(
 ) -> outcomes.Counted:
     """Link and merge what is staged; how the rows came out. One submission of a record type at a time."""
     wait_for_turn(connection, record_type)
-    if rows > staging.WORTH_ANALYSING:
-        run_sql(connection, "SET LOCAL work_mem = '128MB'")
+    staging.plan_for(connection, rows)
     point("link.before")
     link(connection, submission_id, record_type)
     if rows > staging.WORTH_ANALYSING:

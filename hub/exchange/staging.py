@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from hub.database import district_of, driver, run_sql
 
 WORTH_ANALYSING = 5_000
+FEW = 20_000  # so many rows are looked up one by one faster than a register of a million is scanned
 ERROR_COLUMNS = (
     "row_no", "error_no", "sheet", "sheet_row", "column_letter", "header", "field", "code", "level", "value", "params",
 )  # fmt: skip
@@ -76,12 +77,21 @@ def refresh_statistics(connection: Connection, *tables: str) -> None:
         run_sql(connection, "SELECT {d}.refresh_statistics(:table)", table=table)
 
 
+def plan_for(connection: Connection, rows: int) -> None:
+    """Few rows: by index, whatever old statistics say of staging. Many rows: by hash, with memory for it."""
+    if rows > FEW:
+        run_sql(connection, "SET LOCAL work_mem = '128MB'")
+    else:
+        for way in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "enable_bitmapscan"):
+            run_sql(connection, f"SET LOCAL {way} = off")
+
+
 def drop_staged(connection: Connection, submission_id: UUID, record_type: str) -> None:
     """Forget what was staged; held rows wait for their human."""
     run_sql(
         connection,
-        f"DELETE FROM {{d}}.stg_{record_type} s WHERE s.submission_id = :submission AND NOT s.held AND NOT EXISTS ("
-        "SELECT 1 FROM {d}.difference d WHERE d.submission_id = :submission AND d.row_no = s.row_no AND d.outcome = 'hold')",
+        f"DELETE FROM {{d}}.stg_{record_type} s WHERE s.submission_id = :submission AND NOT s.held AND s.row_no NOT IN ("
+        "SELECT d.row_no FROM {d}.difference d WHERE d.submission_id = :submission AND d.outcome = 'hold')",
         submission=submission_id,
     )
     run_sql(

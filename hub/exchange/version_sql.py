@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from mappings.catalogue import RecordType, Role
 
+# The staged row (s) of a difference row (d). The coalesce keeps the planner from fixing the submission on both sides:
+# with stale statistics it would compare every row of one with every row of the other.
+SAME_ROW = "s.row_no = d.row_no AND s.submission_id = coalesce(d.submission_id, :submission)"
 CHANGES = "('new', 'update', 'void', 'restore', 'reroute')"
 
 

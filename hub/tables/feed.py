@@ -40,6 +40,8 @@ feed_batch = Table(
     Column("content", LargeBinary, nullable=False),  # digest over the versions' keyed digests
     Column("link", LargeBinary, nullable=False),  # sha256(previous link, content, range)
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Index("ix_feed_batch_submission", "submission_id"),  # a submission's changes are the batch's range
+    Index("ix_feed_batch_recorded_at", "recorded_at"),
     schema=DISTRICT,
 )
 
@@ -57,7 +59,6 @@ change_log = Table(
     Column("areas_after", ARRAY(Integer)),
     Column("submission_id", Uuid, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
-    Index("ix_change_log_submission", "submission_id"),
     schema=DISTRICT,
 )
 

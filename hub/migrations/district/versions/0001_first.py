@@ -64,7 +64,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_change_log")),
         schema="district",
     )
-    op.create_index("ix_change_log_submission", "change_log", ["submission_id"], unique=False, schema="district")
     op.create_table(
         "delivery",
         sa.Column("subscription_id", sa.Uuid(), nullable=False),
@@ -118,6 +117,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch", name=op.f("pk_feed_batch")),
         schema="district",
     )
+    op.create_index("ix_feed_batch_recorded_at", "feed_batch", ["recorded_at"], unique=False, schema="district")
+    op.create_index("ix_feed_batch_submission", "feed_batch", ["submission_id"], unique=False, schema="district")
     op.create_table(
         "feed_head",
         sa.Column("district", sa.Text(), nullable=False),
