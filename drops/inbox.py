@@ -179,8 +179,10 @@ def _files(folder: Path) -> Iterator[tuple[Path, float]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             state = _plain_state(entry)
-            if state is not None and not entry.name.startswith(".") and not entry.name.lower().endswith(
-                (*_UNFINISHED, *_SIDECARS)
+            if (
+                state is not None
+                and not entry.name.startswith(".")
+                and not entry.name.lower().endswith((*_UNFINISHED, *_SIDECARS))
             ):
                 yield Path(entry.path), state.st_mtime
 

@@ -139,7 +139,9 @@ class Drops:
         if not receipt["final"]:
             return False
         folder = self.settings.drops / claimed.organisation
-        _replace(folder / "receipts" / f"{claimed.name}.receipt.json", json.dumps(receipt, ensure_ascii=False, indent=1))
+        _replace(
+            folder / "receipts" / f"{claimed.name}.receipt.json", json.dumps(receipt, ensure_ascii=False, indent=1)
+        )
         _replace(folder / "receipts" / f"{claimed.name}.receipt.txt", receipt_text(receipt))
         if receipt["state"] == "refused" and claimed.path is not None:
             _move(claimed.path, folder / "rejected" / claimed.name)

@@ -135,10 +135,20 @@ class Cluster:
         read_end, write_end = os.pipe()
         os.write(write_end, password.encode())
         os.close(write_end)
-        command = [str(self.binaries / "initdb"), "-D", str(self.data), "-U", SUPERUSER, "--encoding=UTF8", "--no-locale"]
+        command = [
+            str(self.binaries / "initdb"),
+            "-D",
+            str(self.data),
+            "-U",
+            SUPERUSER,
+            "--encoding=UTF8",
+            "--no-locale",
+        ]
         command += ["--auth=scram-sha-256", f"--pwfile=/dev/fd/{read_end}", "--data-checksums", "--no-instructions"]
         os.fchown(read_end, *(self.account or (os.getuid(), os.getgid())))
-        done = subprocess.run(command, cwd="/", pass_fds=(read_end,), capture_output=True, check=False, **self._as_account())
+        done = subprocess.run(
+            command, cwd="/", pass_fds=(read_end,), capture_output=True, check=False, **self._as_account()
+        )
         os.close(read_end)
         if done.returncode:
             shutil.rmtree(self.data, ignore_errors=True)
@@ -192,7 +202,9 @@ class Cluster:
             if "hub" not in databases:
                 connection.execute("CREATE DATABASE hub OWNER hub_owner")
                 connection.execute("REVOKE ALL ON DATABASE hub FROM PUBLIC")
-                connection.execute("GRANT CONNECT, TEMPORARY ON DATABASE hub TO hub_app, hub_worker, hub_read, hub_audit")
+                connection.execute(
+                    "GRANT CONNECT, TEMPORARY ON DATABASE hub TO hub_app, hub_worker, hub_read, hub_audit"
+                )
 
     def _as_account(self) -> dict[str, Any]:
         if self.account is None:

@@ -98,7 +98,11 @@ class Keyring:
         return [self._open(blob) for blob in blobs]
 
     def _open(self, blob: bytes) -> bytes:
-        key_id, nonce, sealed = blob[:_ID_BYTES], blob[_ID_BYTES : _ID_BYTES + _NONCE_BYTES], blob[_ID_BYTES + _NONCE_BYTES :]
+        key_id, nonce, sealed = (
+            blob[:_ID_BYTES],
+            blob[_ID_BYTES : _ID_BYTES + _NONCE_BYTES],
+            blob[_ID_BYTES + _NONCE_BYTES :],
+        )
         try:
             return self._sealing[key_id].decrypt(nonce, sealed, key_id)
         except (KeyError, InvalidTag) as wrong:

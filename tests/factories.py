@@ -24,7 +24,9 @@ def identity_number(born: date = date(1990, 3, 7), sex: str = "1", sequence: int
     return first + check_digit(first)
 
 
-def person_values(prefix: str = "", *, born: date = date(1990, 3, 7), sex: str = "1", sequence: int = 0) -> dict[str, str]:
+def person_values(
+    prefix: str = "", *, born: date = date(1990, 3, 7), sex: str = "1", sequence: int = 0
+) -> dict[str, str]:
     """Every part of one person, consistent with the identity number."""
     return {
         f"{prefix}name": "王芳" if sex == "2" else "李伟",
@@ -49,7 +51,11 @@ def row_values(catalogue: Catalogue, record_type: str, sequence: int = 0, **chan
         sex = "2" if role.role in ("female", "mother", "woman", "adopter_female") else "1"
         born = date(2026, 9, 1) if role.role == "child" else date(1990, 3, 7)
         people |= person_values(role.prefix, born=born, sex=sex, sequence=sequence * 10 + number)
-    own = {one.name: _value(catalogue, one, sequence) for one in kind.fields if not one.part and _needed(kind.natural_key, one)}
+    own = {
+        one.name: _value(catalogue, one, sequence)
+        for one in kind.fields
+        if not one.part and _needed(kind.natural_key, one)
+    }
     return {name: value for name, value in (people | own).items() if name in kind.by_name} | changes
 
 
@@ -90,7 +96,9 @@ def csv_of(catalogue: Catalogue, organisation: str, record_type: str, rows: list
     return csv_bytes(sheet)[0]
 
 
-def workbook_of(catalogue: Catalogue, organisation: str, record_type: str, rows: list[dict[str, str]], folder: Path) -> Path:
+def workbook_of(
+    catalogue: Catalogue, organisation: str, record_type: str, rows: list[dict[str, str]], folder: Path
+) -> Path:
     """The file as a workbook with title, headers and signature."""
     sheet = sheet_of(catalogue, organisation, record_type, rows)
     sheet.format = "xlsx"

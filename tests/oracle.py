@@ -154,7 +154,10 @@ class Oracle:
                 groups.setdefault(key, []).append(number)
         for numbers in groups.values():
             contents = {
-                (planned[number] == "void", None if planned[number] == "void" else self._values(record_type, keyed[number][0]))
+                (
+                    planned[number] == "void",
+                    None if planned[number] == "void" else self._values(record_type, keyed[number][0]),
+                )
                 for number in numbers
             }
             for number in numbers[1:]:
@@ -176,9 +179,7 @@ class Oracle:
             return
         own = tuple(row.get(f"{role.role}_area") for role in record_type.people)
         number = record.now.number + 1 if record else 1
-        version = Version(
-            number, False, self._values(record_type, row), own, people, self._areas(own, people, homes)
-        )
+        version = Version(number, False, self._values(record_type, row), own, people, self._areas(own, people, homes))
         if record is None:
             self.records[(record_type.code, source, key)] = Record(record_type.code, source, key, [version])
         else:

@@ -34,9 +34,7 @@ from tests.sheets import death_sheet
 
 ROOT = Path(__file__).parent.parent
 PASSPHRASE = "a passphrase of this test"
-CLERK = Actor(
-    name="clerk", organisation="health", kind="department", door="upload", rights=frozenset({Right.SUBMIT})
-)
+CLERK = Actor(name="clerk", organisation="health", kind="department", door="upload", rights=frozenset({Right.SUBMIT}))
 
 
 @pytest.fixture
@@ -79,7 +77,10 @@ def contents(database: Database) -> dict[str, Any]:
     """Every row of every district table, by table, as text."""
     with database.begin() as connection:
         tables = run_sql(connection, "SELECT tablename FROM pg_tables WHERE schemaname = 'd999001' ORDER BY 1")
-        asked = {str(t): f"SELECT md5(coalesce(string_agg(x::text, '|' ORDER BY x::text), '')) FROM {{d}}.{t} x" for (t,) in tables}
+        asked = {
+            str(t): f"SELECT md5(coalesce(string_agg(x::text, '|' ORDER BY x::text), '')) FROM {{d}}.{t} x"
+            for (t,) in tables
+        }
         return {table: run_sql(connection, ask) for table, ask in asked.items() if table != "feed_head"}
 
 

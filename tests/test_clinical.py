@@ -119,7 +119,10 @@ def definition_of(catalogue: Catalogue, codes: tuple[str, ...], *, clinical: boo
     """Every field of the types; with or without the clinical ones."""
     kinds = [catalogue.record_types[code] for code in codes]
     return SliceDefinition(
-        tuple(SliceType(kind.code, tuple(one.name for one in kind.fields if clinical or not one.clinical)) for kind in kinds)
+        tuple(
+            SliceType(kind.code, tuple(one.name for one in kind.fields if clinical or not one.clinical))
+            for kind in kinds
+        )
     )
 
 
@@ -217,7 +220,9 @@ def test_a_clinical_definition_forced_into_the_table_is_refused_at_the_pull(
     hub: Hub, catalogue: Catalogue, context: FeedContext, owner_database: Database, code: str, organisation: str
 ) -> None:
     send(hub, catalogue, {code: planted(catalogue)[code]})
-    harmless = SliceDefinition((SliceType("death_certificate", ("cert_no",)),), areas=(2,) if organisation == TOWN else None)
+    harmless = SliceDefinition(
+        (SliceType("death_certificate", ("cert_no",)),), areas=(2,) if organisation == TOWN else None
+    )
     clinical = catalogue.record_types[code].clinical_fields[0].name
     with owner_database.begin() as connection:
         create_subscription(

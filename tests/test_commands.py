@@ -35,7 +35,8 @@ VERBS = {
 @pytest.fixture(autouse=True)
 def organisations(owner_database: Database) -> None:
     rows = [
-        {"code": code, "district": "d999001", "name": code, "kind": "department"} for code in ("health", "civil_affairs")
+        {"code": code, "district": "d999001", "name": code, "kind": "department"}
+        for code in ("health", "civil_affairs")
     ]
     with owner_database.begin() as connection:
         connection.execute(insert(organisation), rows)
@@ -108,7 +109,9 @@ def test_another_offices_type_gives_status_3(environment: dict[str, str], tmp_pa
     assert "无权" in done.stderr
 
 
-def test_without_a_database_the_status_is_4_and_no_password_is_shown(environment: dict[str, str], tmp_path: Path) -> None:
+def test_without_a_database_the_status_is_4_and_no_password_is_shown(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     gone = "postgresql+psycopg://hub_worker:secretword@/hub?host=/nowhere"
     broken = {**environment, "HUB_DATABASE_URL": gone, "HUB_WORKER_URL": gone}
     file = write(tmp_path, death_sheet())
@@ -176,7 +179,17 @@ def test_the_doctor_answers_every_question(environment: dict[str, str], tmp_path
     assert states["D_FSYNC"] == "fail", "the tests' server runs without it"
     assert states["D_BACKUP"] == "warn"
     assert all(check["fix"] for check in told["checks"] if check["state"] != "ok")
-    fine = ("D_VERSION", "D_ROLE", "D_MIGRATION", "D_FEED", "D_BALANCE", "D_FILES", "D_KEY_MODE", "D_SOCKET", "D_CHECKSUMS")
+    fine = (
+        "D_VERSION",
+        "D_ROLE",
+        "D_MIGRATION",
+        "D_FEED",
+        "D_BALANCE",
+        "D_FILES",
+        "D_KEY_MODE",
+        "D_SOCKET",
+        "D_CHECKSUMS",
+    )
     assert {code: states[code] for code in fine} == dict.fromkeys(fine, "ok")
     assert done.returncode == 1
 

@@ -121,7 +121,9 @@ def test_files_come_in_the_order_of_the_months(plan: Plan) -> None:
 def read(catalogue: Catalogue, parcel: Parcel) -> pl.DataFrame:
     kind = "town" if parcel.sender.isdigit() else "department"
     mapping = catalogue.mapping_for(parcel.sender, kind, parcel.record_type)
-    return pl.concat(parse(parcel.path, catalogue.record_types[parcel.record_type], mapping, catalogue, Limits()).frames)
+    return pl.concat(
+        parse(parcel.path, catalogue.record_types[parcel.record_type], mapping, catalogue, Limits()).frames
+    )
 
 
 def test_every_data_row_is_read_and_found_where_the_truth_says(catalogue: Catalogue, plan: Plan) -> None:

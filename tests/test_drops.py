@@ -55,7 +55,9 @@ def drop(drops: Drops, name: str, content: bytes | None = None, period: str = ""
 
 
 def ledger(drops: Drops) -> list[tuple[str, str, str | None]]:
-    told = select(submission.c.file_name, submission.c.record_type, submission.c.period).order_by(submission.c.received_at)
+    told = select(submission.c.file_name, submission.c.record_type, submission.c.period).order_by(
+        submission.c.received_at
+    )
     with drops.database.begin() as connection:
         return [(name, record_type, period) for name, record_type, period in connection.execute(told)]
 
@@ -81,7 +83,9 @@ def test_a_dropped_file_is_taken_and_answered(drops: Drops) -> None:
     assert list(find_claims(drops.settings.drops, "health")) == []
 
 
-@pytest.mark.parametrize("name", ["a.csv.part", "a.tmp", "a.csv.filepart", "a.uploading", ".hidden.csv", "a.csv.sha256"])
+@pytest.mark.parametrize(
+    "name", ["a.csv.part", "a.tmp", "a.csv.filepart", "a.uploading", ".hidden.csv", "a.csv.sha256"]
+)
 def test_an_unfinished_name_is_left_alone(drops: Drops, name: str) -> None:
     path = drop(drops, name)
     drops.look()

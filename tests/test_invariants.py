@@ -230,7 +230,13 @@ def test_the_same_rows_in_another_file_change_nothing(hub: Hub, catalogue: Catal
     send(hub, catalogue, csv_of(move_in(1), move_in(2)))
     before = read(hub, "SELECT * FROM {d}.rec_hukou_move_in ORDER BY record_id")
     number = send(hub, catalogue, csv_of(move_in(2), move_in(1)))
-    assert receipt(hub, catalogue, number)["counts"] == {"received": 2, "accepted": 0, "unchanged": 2, "held": 0, "refused": 0}
+    assert receipt(hub, catalogue, number)["counts"] == {
+        "received": 2,
+        "accepted": 0,
+        "unchanged": 2,
+        "held": 0,
+        "refused": 0,
+    }
     assert read(hub, "SELECT * FROM {d}.rec_hukou_move_in ORDER BY record_id") == before
     assert read(hub, "SELECT last_seq FROM {d}.feed_head") == [(2,)]
 
@@ -289,7 +295,9 @@ def test_the_feed_is_whole_and_any_damage_to_it_is_seen(
 # ---- 5. slice replayed = slice queried ----
 
 
-def test_a_slice_replayed_is_the_slice_queried_through_moves_voids_and_an_area_merge(hub: Hub, catalogue: Catalogue) -> None:
+def test_a_slice_replayed_is_the_slice_queried_through_moves_voids_and_an_area_merge(
+    hub: Hub, catalogue: Catalogue
+) -> None:
     index = _areas(hub)
     definition = SliceDefinition((SliceType(TYPE, ("name", "id_no")),), areas=(index[TOWN],))
     subscribe(hub, catalogue, "moves-of-town", definition)
@@ -314,7 +322,10 @@ def test_a_slice_replayed_is_the_slice_queried_through_moves_voids_and_an_area_m
         happen()
         cursor = replay(hub, catalogue, "moves-of-town", held, cursor)
         with hub.worker.begin() as connection:
-            queried = {one["record_id"]: one["after"] for one in query_slice(connection, feed_context(hub, catalogue), definition)}
+            queried = {
+                one["record_id"]: one["after"]
+                for one in query_slice(connection, feed_context(hub, catalogue), definition)
+            }
         assert held == queried
         assert len(held) == size
 
@@ -331,7 +342,14 @@ def feed_context(hub: Hub, catalogue: Catalogue) -> FeedContext:
 def subscribe(hub: Hub, catalogue: Catalogue, code: str, definition: SliceDefinition) -> None:
     with hub.served.begin() as connection:
         create_subscription(
-            connection, SYSTEM_ACTOR, catalogue, code=code, organisation="labour", title=code, definition=definition, terms=TERMS
+            connection,
+            SYSTEM_ACTOR,
+            catalogue,
+            code=code,
+            organisation="labour",
+            title=code,
+            definition=definition,
+            terms=TERMS,
         )
 
 
@@ -373,7 +391,14 @@ def test_two_sources_of_one_person_keep_records_and_histories_of_their_own(hub: 
 
 def test_a_home_can_be_recomputed_from_the_records_and_comes_out_the_same(hub: Hub, catalogue: Catalogue) -> None:
     first, second = VILLAGE, OTHER_VILLAGE
-    days = ((1, "01", first), (2, "03", second), (1, "05", second), (2, "02", first), (3, "04", first), (1, "06", first))
+    days = (
+        (1, "01", first),
+        (2, "03", second),
+        (1, "05", second),
+        (2, "02", first),
+        (3, "04", first),
+        (1, "06", first),
+    )
     for serial, day, village in days:
         send(hub, catalogue, csv_of(move_in(serial, 迁入日期=f"{THIS_MONTH}-{day}", **{"所属社区(村)": village})))
     derived = read(hub, "SELECT person_id, home_area, home_since FROM {d}.person ORDER BY person_id")

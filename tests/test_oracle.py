@@ -96,11 +96,15 @@ def sent(draw: st.DrawFn) -> Sent:
     source = draw(st.sampled_from(SOURCES.get(code, ("public_security",))))
     rows = draw(st.lists(ROWS[code], min_size=1, max_size=3))
     kinds = [draw(change_kind) for _ in rows]
-    return Sent(code, source, tuple(tuple({**row, "change_kind": kind}.items()) for row, kind in zip(rows, kinds, strict=True)))
+    return Sent(
+        code, source, tuple(tuple({**row, "change_kind": kind}.items()) for row, kind in zip(rows, kinds, strict=True))
+    )
 
 
 steps = st.lists(
-    st.one_of(sent(), sent(), sent(), sent(), st.sampled_from([Merged(6, 5), Merged(TOWN_B, TOWN_A)])), min_size=1, max_size=6
+    st.one_of(sent(), sent(), sent(), sent(), st.sampled_from([Merged(6, 5), Merged(TOWN_B, TOWN_A)])),
+    min_size=1,
+    max_size=6,
 )
 
 WHOLE = SliceDefinition(
@@ -138,9 +142,7 @@ class District:
 
 
 @pytest.fixture(scope="module")
-def district(
-    cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[District]:
+def district(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[District]:
     """One database for all stories: each is one transaction that is rolled back."""
     name = f"oracle_{os.getpid()}"
     execute(cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
@@ -156,7 +158,8 @@ def prepare(connection: Connection, catalogue: Catalogue) -> None:
     code = {DISTRICT: "999001000000", TOWN_A: "999001001000", TOWN_B: "999001002000", TOWN_C: "999001003000"}
     rows = [AreaRow(code[DISTRICT], "区", "district")]
     rows += [AreaRow(code[town], f"镇{town}", "town", code[DISTRICT]) for town in (TOWN_A, TOWN_B, TOWN_C)]
-    rows += [AreaRow(f"{code[town][:9]}{200 + village}", f"村{village}", "village", code[town]) for village, town in VILLAGES.items()]
+    for village, town in VILLAGES.items():
+        rows.append(AreaRow(f"{code[town][:9]}{200 + village}", f"村{village}", "village", code[town]))
     import_areas(connection, SYSTEM_ACTOR, rows, date(2025, 1, 1))
     values = {"code": "health", "district": "d999001", "name": "卫健局", "kind": "department"}
     connection.execute(organisation.insert().values(values))
@@ -167,7 +170,9 @@ def prepare(connection: Connection, catalogue: Catalogue) -> None:
         )  # fmt: skip
 
 
-OFTEN = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+OFTEN = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+)
 
 
 @pytest.mark.slow

@@ -42,13 +42,23 @@ def test_the_migrations_lead_to_the_declared_tables(urls: Urls, settings: Settin
         migrated = _columns(connection, (settings.district, "shared", "admin"))
         declared = _columns(connection, ("x_district", "x_shared", "x_admin"))
         indexes = [
-            {(row[0], row[1]) for row in run_sql(connection, "SELECT tablename, indexname FROM pg_indexes WHERE schemaname = ANY(:s)"
-             " AND tablename NOT LIKE ALL (ARRAY['rec\\_%', 'stg\\_%', 'hub\\_version'])", s=names)}
-            for names in ([settings.district, "shared", "admin"], list(translate.values()))
-        ]  # fmt: skip
+            _indexes(connection, names) for names in ([settings.district, "shared", "admin"], list(translate.values()))
+        ]
     engine.dispose()
-    assert [row[1:] for row in migrated] == [row[1:] for row in sorted(declared, key=lambda r: (_real(r[0]), r[1], r[2]))]
+    assert [row[1:] for row in migrated] == [
+        row[1:] for row in sorted(declared, key=lambda r: (_real(r[0]), r[1], r[2]))
+    ]
     assert indexes[0] == indexes[1]
+
+
+def _indexes(connection, schemas):  # type: ignore[no-untyped-def]
+    rows = run_sql(
+        connection,
+        "SELECT tablename, indexname FROM pg_indexes WHERE schemaname = ANY(:schemas)"
+        " AND tablename NOT LIKE ALL (ARRAY['rec\\_%', 'stg\\_%', 'hub\\_version'])",
+        schemas=schemas,
+    )
+    return {(table, index) for table, index in rows}
 
 
 def _real(schema: str) -> str:

@@ -22,9 +22,7 @@ from hub.tables import organisation, submission
 from mappings.catalogue import Catalogue
 from tests.sheets import death_row, death_sheet
 
-CLERK = Actor(
-    name="clerk", organisation="health", kind="department", door="upload", rights=frozenset({Right.SUBMIT})
-)
+CLERK = Actor(name="clerk", organisation="health", kind="department", door="upload", rights=frozenset({Right.SUBMIT}))
 
 
 @pytest.fixture(autouse=True)

@@ -26,9 +26,7 @@ from hub.tables import organisation, submission
 from mappings.catalogue import Catalogue
 
 CONTENT = b"a,b\n1,2\n"
-CLERK = Actor(
-    name="clerk", organisation="health", kind="department", door="upload", rights=frozenset({Right.SUBMIT})
-)
+CLERK = Actor(name="clerk", organisation="health", kind="department", door="upload", rights=frozenset({Right.SUBMIT}))
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,9 @@ from hub.up import Part, stop_all
 from tests.homes import own_home
 
 ROOT = Path(__file__).parent.parent
-_STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+_STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
 
 
 def until(what: Callable[[], object], seconds: float = 60.0) -> None:

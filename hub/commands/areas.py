@@ -39,7 +39,12 @@ def import_list(
 
     with opened(home) as hub, hub.database.begin() as connection:
         done = import_areas(connection, _registrar(), _read_rows(file), on.date())
-    told = {"added": len(done.added), "changed": len(done.changed), "unchanged": done.unchanged, "missing": list(done.missing)}
+    told = {
+        "added": len(done.added),
+        "changed": len(done.changed),
+        "unchanged": done.unchanged,
+        "missing": list(done.missing),
+    }
     show(told) if as_json else print("  ".join(f"{name} {value}" for name, value in told.items()))
 
 
@@ -54,7 +59,9 @@ def merge(
     from hub.registry.area_changes import merge_areas
 
     def change(connection: Connection, actor: Actor, index: AreaIndex) -> AreaChange:
-        return merge_areas(connection, actor, [_known(index, code) for code in absorbed], _known(index, into), on.date())
+        return merge_areas(
+            connection, actor, [_known(index, code) for code in absorbed], _known(index, into), on.date()
+        )
 
     _run(home, change)
 
@@ -90,7 +97,10 @@ def recode(
     """区划换代码或名称。 Give an area another code or name; records carry its stable id and stay."""
     from hub.registry.area_changes import recode_area
 
-    _run(home, lambda connection, actor, index: recode_area(connection, actor, _known(index, code), new_code, name, on.date()))
+    _run(
+        home,
+        lambda connection, actor, index: recode_area(connection, actor, _known(index, code), new_code, name, on.date()),
+    )
 
 
 def _run(home: Path | None, changing: Changing) -> None:
@@ -133,6 +143,6 @@ def _read_rows(file: Path) -> list[AreaRow]:
                 for row in csv.DictReader(lines)
             ]
         except KeyError as missing:
-            raise BadRequest(f"{file.name}: 缺少列 {missing}。 A column is missing: code, name, kind, parent_code.") from None
-
-
+            raise BadRequest(
+                f"{file.name}: 缺少列 {missing}。 A column is missing: code, name, kind, parent_code."
+            ) from None

@@ -104,7 +104,11 @@ def _issues(catalogue: Catalogue, batch: CheckedBatch, language: str) -> list[di
 
 
 def _issue(catalogue: Catalogue, error: dict[str, Any], language: str) -> dict[str, Any]:
-    params = {"value": error["value"], "field": error["header"] or error["field"], **json.loads(error["params"] or "{}")}
+    params = {
+        "value": error["value"],
+        "field": error["header"] or error["field"],
+        **json.loads(error["params"] or "{}"),
+    }
     told = explain(catalogue, error["code"], params, language)
     return {
         "sheet": error["sheet"],

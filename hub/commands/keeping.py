@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 keeping = typer.Typer()
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option("--passphrase-file", exists=True, dir_okay=False, help="口令文件 / the file; else HUB_BACKUP_PASSPHRASE"),
+    typer.Option(
+        "--passphrase-file", exists=True, dir_okay=False, help="口令文件 / the file; else HUB_BACKUP_PASSPHRASE"
+    ),
 ]
 _MARKS = {"ok": "正常 ok  ", "warn": "注意 warn", "fail": "故障 FAIL"}
 
@@ -40,7 +42,13 @@ def backup(
         say("未给出口令：备份不含密钥，请另行保管 keys/keyring.json。")
         say("No passphrase given: the keys are NOT in the backup. Keep keys/keyring.json apart.")
     size, entries = file.stat().st_size, len(manifest.entries)
-    told = {"file": str(file), "size": size, "entries": entries, "last_seq": manifest.last_seq, "keys": manifest.keys_included}
+    told = {
+        "file": str(file),
+        "size": size,
+        "entries": entries,
+        "last_seq": manifest.last_seq,
+        "keys": manifest.keys_included,
+    }
     show(told) if as_json else print(f"{file}  {size} bytes, {entries} entries")
 
 
@@ -60,7 +68,9 @@ def restore(
     if as_json:
         show({name: getattr(restored, name) for name in restored.__struct_fields__})
     else:
-        print(f"已恢复至 {restored.made_at:%Y-%m-%d %H:%M} UTC 的状态。 Restored. epoch {restored.epoch}, {restored.files} files")
+        print(
+            f"已恢复至 {restored.made_at:%Y-%m-%d %H:%M} UTC 的状态。 Restored. epoch {restored.epoch}, {restored.files} files"
+        )
 
 
 @verb(keeping, Right.OPERATE, "doctor")

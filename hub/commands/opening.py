@@ -91,7 +91,14 @@ def with_urls(settings: Settings, urls: embedded.Urls) -> Settings:
 
 def operator(organisation: str) -> Actor:
     """Who works at the hub's own machine, for an organisation (``--as``) or for the hub."""
-    rights = {Right.OPERATE, Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE, Right.READ_REGISTRY, Right.READ_AUDIT}
+    rights = {
+        Right.OPERATE,
+        Right.SUBMIT,
+        Right.READ_SUBMISSION,
+        Right.PULL_SLICE,
+        Right.READ_REGISTRY,
+        Right.READ_AUDIT,
+    }
     return Actor(
         name=f"command:{getpass.getuser()}",
         organisation=organisation,

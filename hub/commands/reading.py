@@ -69,7 +69,9 @@ def verify_feed(home: Home = None) -> None:
 
 @verb(audit, Right.OPERATE, "verify")
 def verify_audit(
-    file: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="导出的审计 / an exported audit")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="导出的审计 / an exported audit")
+    ] = None,
     home: Home = None,
 ) -> None:
     """检查审计是否被改动；给出文件时离线检查。 Whether the audit was changed; offline when given an export."""

@@ -75,7 +75,9 @@ def check(
 @verb(sending, Right.OPERATE, "receipt")
 def receipt(
     number: Annotated[str, typer.Argument(help="回执编号，或 verify / the number, or: verify FILE")],
-    file: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="verify: 回执文件 / the receipt")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="verify: 回执文件 / the receipt")
+    ] = None,
     keys: Annotated[Path | None, typer.Option("--keys", help="public_keys.json")] = None,
     english: English = False,
     as_json: Json = False,

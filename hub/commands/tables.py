@@ -41,7 +41,12 @@ def _write_text(changes: list[Change], form: str, file: TextIO) -> None:
 def _write_workbook(changes: list[Change], output: Path) -> None:
     import xlsxwriter
 
-    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    options = {
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+    }
     with xlsxwriter.Workbook(str(output), options) as book:
         sheet = book.add_worksheet("changes")
         for number, row in enumerate(_table(changes)):

@@ -77,7 +77,9 @@ def _villages(town_no: int, town: Town) -> list[Village]:
         for n in range(communities)
     ]
     for n in range(VILLAGES_PER_TOWN - communities):
-        name = TWICE if n == 7 and town.organisation in TOWNS_OF_TWICE else _village_name(town_no * VILLAGES_PER_TOWN + n)
+        name = (
+            TWICE if n == 7 and town.organisation in TOWNS_OF_TWICE else _village_name(town_no * VILLAGES_PER_TOWN + n)
+        )
         found.append(Village(f"{town.organisation}{200 + n:03d}", name, town_no))
     return found
 

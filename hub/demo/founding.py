@@ -109,7 +109,11 @@ def _enter_organisations(connection: Connection, settings: Settings, district: D
         save_organisation(connection, FOUNDER, one)
     for town in district.towns:
         one = Organisation(
-            code=town.organisation, district=settings.district, name=town.name, kind="town", area_id=areas.codes[town.code]
+            code=town.organisation,
+            district=settings.district,
+            name=town.name,
+            kind="town",
+            area_id=areas.codes[town.code],
         )
         save_organisation(connection, FOUNDER, one)
 

@@ -107,7 +107,10 @@ def _file_is_right(one: Sent, row: Row[tuple[object, ...]], wrong: list[str]) ->
     code = (row.refusal or {}).get("code", "")
     if (row.state, got, code) == (state, wanted, expected.refusal) and _same_receipt(one, row):
         return True
-    _note(wrong, f"{expected.file}: {row.state} {code} {_short(got)}，应为 expected {state} {expected.refusal} {_short(wanted)}")
+    _note(
+        wrong,
+        f"{expected.file}: {row.state} {code} {_short(got)}，应为 expected {state} {expected.refusal} {_short(wanted)}",
+    )
     return False
 
 
@@ -152,7 +155,9 @@ def _note(wrong: list[str], sentence: str) -> None:
 
 
 def _compare(what: str, got: dict[str, int], wanted: dict[str, int], wrong: list[str]) -> None:
-    different = {name: (got.get(name, 0), wanted.get(name, 0)) for name in {*got, *wanted} if got.get(name) != wanted.get(name)}
+    different = {
+        name: (got.get(name, 0), wanted.get(name, 0)) for name in {*got, *wanted} if got.get(name) != wanted.get(name)
+    }
     if different:
         _note(wrong, f"{what}: {different}")
 
@@ -173,7 +178,9 @@ def current_per_town(connection: Connection, catalogue: Catalogue) -> dict[str, 
     towns = {area: areas.code_of[area][:9] for area, kind in areas.kind.items() if kind == "town"}
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for code in _types(catalogue):
-        counted = f"SELECT a.area, count(*) FROM {{d}}.rec_{code} r, unnest(r.areas) a (area) WHERE NOT r.voided GROUP BY 1"
+        counted = (
+            f"SELECT a.area, count(*) FROM {{d}}.rec_{code} r, unnest(r.areas) a (area) WHERE NOT r.voided GROUP BY 1"
+        )
         for area, number in cast(list[tuple[int, int]], run_sql(connection, counted)):
             if area in towns:
                 found[towns[area]][code] = number

@@ -181,7 +181,4 @@ def _summary(
     with database.read() as connection:
         changes = int(str(run_sql(connection, "SELECT last_seq FROM {d}.feed_head")[0][0]))
         problems = verify_feed(connection, catalogue)
-    return Summary(
-        people=people, seconds={}, reckoned=reckoned, slices=slices, changes=changes, feed_problems=problems
-    )
-
+    return Summary(people=people, seconds={}, reckoned=reckoned, slices=slices, changes=changes, feed_problems=problems)

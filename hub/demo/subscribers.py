@@ -91,7 +91,9 @@ def subscribe_all(connection: Connection, catalogue: Catalogue, district: Distri
     areas = load_area_index(connection)
     for town in district.towns:
         kinds: dict[str, tuple[str, ...]] = dict.fromkeys(_types_for_towns(catalogue), ())
-        wanted = Wanted(f"town-{town.organisation}", town.organisation, f"{town.name}辖区变动", "辖区人口月度核对", kinds)
+        wanted = Wanted(
+            f"town-{town.organisation}", town.organisation, f"{town.name}辖区变动", "辖区人口月度核对", kinds
+        )
         _subscribe(connection, catalogue, wanted, areas.expand(areas.codes[town.code]))
 
 
@@ -141,7 +143,9 @@ def replay(database: Database, context: slices.FeedContext, code: str, organisat
         cursor, more = page.next, page.more
     with database.read() as connection:
         known = load_subscription(connection, code)
-        queried = {_key(record): record["after"] for record in slices.query_slice(connection, context, known.definition)}
+        queried = {
+            _key(record): record["after"] for record in slices.query_slice(connection, context, known.definition)
+        }
     by_type = Counter(record_type for record_type, _ in held)
     return Replayed(
         code, organisation, known.title, len(held), dict(by_type), ops["enter"], ops["update"], ops["leave"],

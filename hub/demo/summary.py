@@ -37,7 +37,9 @@ class Summary(msgspec.Struct, kw_only=True):
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    console.print(f"\n[bold]虚构的云岭区 The fictitious district 999001[/]  {summary.people:,} 人 people，12 个月 months")
+    console.print(
+        f"\n[bold]虚构的云岭区 The fictitious district 999001[/]  {summary.people:,} 人 people，12 个月 months"
+    )
     console.print(_sent(summary.reckoned))
     _print_checks(summary, console)
     console.print(_held(summary))
@@ -45,7 +47,11 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(f"用时 Time: {timings}")
     for sentence in (*summary.feed_problems, *summary.reckoned.wrong):
         console.print(f"[red]✗[/] {escape(sentence)}", highlight=False)
-    verdict = "[bold green]✓ 全部符合预期 Everything as expected[/]" if summary.right else "[bold red]✗ 有不符之处 Differences[/]"
+    verdict = (
+        "[bold green]✓ 全部符合预期 Everything as expected[/]"
+        if summary.right
+        else "[bold red]✗ 有不符之处 Differences[/]"
+    )
     console.print(verdict)
 
 
@@ -90,7 +96,15 @@ def _tick(right: bool) -> str:
 
 def _held(summary: Summary) -> Table:
     table = _table(
-        "订阅 Slices", "代码 code", "内容 what", "现有 holds", "进入 enter", "更新 update", "离开 leave", "一致 equal", left=2
+        "订阅 Slices",
+        "代码 code",
+        "内容 what",
+        "现有 holds",
+        "进入 enter",
+        "更新 update",
+        "离开 leave",
+        "一致 equal",
+        left=2,
     )
     for one in summary.slices:
         counts = (one.records, one.enters, one.updates, one.leaves)

@@ -13,7 +13,10 @@ from hub.database import run_sql, utc_now
 from hub.exchange.version_sql import CHANGES
 from mappings.catalogue import Catalogue
 
-_IN_ORDER = (("row_no > 0", "row_no"), ("row_no < 0", "row_no DESC"))  # rows as sent, then the records re-routed after them
+_IN_ORDER = (
+    ("row_no > 0", "row_no"),
+    ("row_no < 0", "row_no DESC"),
+)  # rows as sent, then the records re-routed after them
 
 
 class Numbered(msgspec.Struct, frozen=True):

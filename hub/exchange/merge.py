@@ -26,7 +26,12 @@ from mappings.catalogue import Catalogue, RecordType
 
 
 def merge(
-    connection: Connection, submission_id: UUID, source: str, record_type: RecordType, catalogue: Catalogue, rows: int = 0
+    connection: Connection,
+    submission_id: UUID,
+    source: str,
+    record_type: RecordType,
+    catalogue: Catalogue,
+    rows: int = 0,
 ) -> None:
     """Compute the difference of a linked submission and apply it; records that follow a moved person are re-routed."""
     find_difference(connection, submission_id, source, record_type)
@@ -142,7 +147,8 @@ def _changed_fields(record_type: RecordType) -> str:
         for field in record_type.plain_fields
     ]
     tests += [
-        f"CASE WHEN n.{role.role}_ref IS DISTINCT FROM r.{role.role}_ref THEN 'person' END" for role in record_type.people
+        f"CASE WHEN n.{role.role}_ref IS DISTINCT FROM r.{role.role}_ref THEN 'person' END"
+        for role in record_type.people
     ]
     if record_type.clinical_fields:
         tests.append("'clinical'")
@@ -250,7 +256,9 @@ def mark_voided(connection: Connection, submission_id: UUID, record_type: Record
 def insert_new(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> None:
     """Records nobody knew get their first version."""
     people = [
-        value for number, role in enumerate(record_type.people, 1) for value in (f"d.people[{number}]", f"s.{role.role}_area")
+        value
+        for number, role in enumerate(record_type.people, 1)
+        for value in (f"d.people[{number}]", f"s.{role.role}_area")
     ]
     fields = [f"s.{field.name}" for field in record_type.plain_fields]
     run_sql(

@@ -121,7 +121,9 @@ def _read_file(
     except FileRefused as refused:
         return _refuse(database, keyring, submission_id, refused)
     point("staging.after_commit")
-    log.info("checked", submission=str(submission_id), rows=counts["received"], seconds=round(time.monotonic() - started, 2))
+    log.info(
+        "checked", submission=str(submission_id), rows=counts["received"], seconds=round(time.monotonic() - started, 2)
+    )
     return "checked"
 
 
@@ -208,7 +210,12 @@ def _change_register(database: Database, catalogue: Catalogue, keyring: Keyring,
 
 
 def apply_staged(
-    connection: Connection, submission_id: UUID, source: str, record_type: RecordType, catalogue: Catalogue, rows: int = 0
+    connection: Connection,
+    submission_id: UUID,
+    source: str,
+    record_type: RecordType,
+    catalogue: Catalogue,
+    rows: int = 0,
 ) -> outcomes.Counted:
     """Link and merge what is staged; how the rows came out. One submission of a record type at a time."""
     wait_for_turn(connection, record_type)

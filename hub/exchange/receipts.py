@@ -149,7 +149,9 @@ def _digest_errors(connection: Connection, submission_id: UUID) -> dict[str, Any
     return {"count": count, "sha256": digest.hexdigest()}
 
 
-def _issues(connection: Connection, catalogue: Catalogue, row: Row[Any], language: str, limit: int) -> list[dict[str, Any]]:
+def _issues(
+    connection: Connection, catalogue: Catalogue, row: Row[Any], language: str, limit: int
+) -> list[dict[str, Any]]:
     errors = row_error.c
     mine = select(row_error).where(errors.submission_id == row.submission_id)
     ordered = mine.order_by(errors.row_no, errors.error_no).limit(limit)

@@ -161,7 +161,9 @@ def claim_key(connection: Connection, organisation: str, key: str, body_sha256: 
 def find_key(connection: Connection, organisation: str, key: str) -> Row[Any, Any] | None:
     """The body digest and submission an Idempotency-Key is bound to, if it is."""
     asked = and_(idempotency_key.c.organisation == organisation, idempotency_key.c.key == key)
-    return connection.execute(select(idempotency_key.c.body_sha256, idempotency_key.c.submission_id).where(asked)).first()
+    return connection.execute(
+        select(idempotency_key.c.body_sha256, idempotency_key.c.submission_id).where(asked)
+    ).first()
 
 
 def remove_orphans(connection: Connection, settings: Settings, older_than_seconds: float = 3600.0) -> int:
@@ -220,7 +222,9 @@ def _write(path: Path, stream: BinaryIO, limit: int, expected_sha256: str | None
         point("receive.after_fsync")
     sha256 = digest.hexdigest()
     if expected_sha256 and expected_sha256.lower() != sha256:
-        raise FileRefused(sha256, code="F_DIGEST_MISMATCH", params={"expected": expected_sha256.lower(), "value": sha256})
+        raise FileRefused(
+            sha256, code="F_DIGEST_MISMATCH", params={"expected": expected_sha256.lower(), "value": sha256}
+        )
     return StoredFile(temporary=path, size=size, sha256=sha256)
 
 
@@ -255,7 +259,9 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def _find_known(connection: Connection, sending: Sending, operation_id: str, sha256: str) -> Row[tuple[object, ...]] | None:
+def _find_known(
+    connection: Connection, sending: Sending, operation_id: str, sha256: str
+) -> Row[tuple[object, ...]] | None:
     """The submission of the same operation, or of the same bytes in the same place."""
     ledger = submission.c
     same_bytes = and_(
@@ -275,8 +281,12 @@ def _repeat(connection: Connection, actor: Actor, known: Row[tuple[object, ...]]
     again = known.state == "failed"
     if again:
         revived = submission.c.submission_id == known.submission_id
-        connection.execute(update(submission).where(revived, submission.c.state == "failed").values(state="received", receipt=None))
-    audit.record(connection, actor, Right.SUBMIT, f"submission/{known.submission_id}", repeated=True, sha256=file.sha256)
+        connection.execute(
+            update(submission).where(revived, submission.c.state == "failed").values(state="received", receipt=None)
+        )
+    audit.record(
+        connection, actor, Right.SUBMIT, f"submission/{known.submission_id}", repeated=True, sha256=file.sha256
+    )
     return Received(
         submission_id=known.submission_id,
         receipt_number=known.receipt_number,
@@ -316,7 +326,9 @@ def _enter(
         "state": "received",
         "received_at": now,
     }
-    only_once = insert(submission).values(values).on_conflict_do_nothing(index_elements=["organisation", "operation_id"])
+    only_once = (
+        insert(submission).values(values).on_conflict_do_nothing(index_elements=["organisation", "operation_id"])
+    )
     return connection.execute(only_once.returning(submission.c.submission_id)).first() is not None
 
 

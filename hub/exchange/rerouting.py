@@ -47,25 +47,23 @@ def reroute_areas(connection: Connection, submission_id: UUID, area_ids: Iterabl
     changed = 0
     for record_type in catalogue.record_types.values():
         if record_type.enabled and record_type.people:
-            changed += reroute(connection, submission_id, record_type, "r.areas && CAST(:area_ids AS integer[])", area_ids=list(area_ids))
+            touched = "r.areas && CAST(:area_ids AS integer[])"
+            changed += reroute(connection, submission_id, record_type, touched, area_ids=list(area_ids))
     return changed
 
 
-def reroute_records_of(
-    connection: Connection, submission_id: UUID, persons: list[UUID], catalogue: Catalogue
-) -> None:
+def reroute_records_of(connection: Connection, submission_id: UUID, persons: list[UUID], catalogue: Catalogue) -> None:
     """Records that follow their person's home get a new version with the areas of the new one."""
     for record_type in catalogue.record_types.values():
         follows = " OR ".join(
-            f"(r.{role.role}_area IS NULL AND r.{role.role}_ref = ANY(CAST(:persons AS uuid[])))" for role in record_type.people
+            f"(r.{role.role}_area IS NULL AND r.{role.role}_ref = ANY(CAST(:persons AS uuid[])))"
+            for role in record_type.people
         )
         if record_type.enabled and follows:
             reroute(connection, submission_id, record_type, follows, persons=persons)
 
 
-def reroute(
-    connection: Connection, submission_id: UUID, record_type: RecordType, which: str, **values: object
-) -> int:
+def reroute(connection: Connection, submission_id: UUID, record_type: RecordType, which: str, **values: object) -> int:
     """Give the records ``which`` selects (alias r) the areas that now follow; how many really changed."""
     count = len(_stage_reroute(connection, submission_id, record_type, which, values))
     if count:

@@ -6,7 +6,7 @@ from hub.registry.slice_definition import SliceDefinition, SliceType
 from mappings.catalogue import Catalogue, RecordType
 
 Values = dict[str, object]
-_INSTANT = "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'"
+_INSTANT = '\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\''
 
 
 def page_statement(definition: SliceDefinition, catalogue: Catalogue) -> tuple[str, Values]:
@@ -66,19 +66,24 @@ def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Va
     watched = [*one.fields, "person", *(["clinical"] if _clinical(one, record_type) else [])]
     watched += [each.field for each in one.conditions]
     values[f"watched_{number}"] = watched
-    areas = ("l.areas_before && CAST(:areas AS integer[])", "l.areas_after && CAST(:areas AS integer[])") if "areas" in values else ("true", "true")
-    before = " AND ".join(["b.record_id IS NOT NULL", "NOT b.voided", areas[0], *_conditions(one, "b", number, values)])
-    after = " AND ".join(["NOT a.voided", areas[1], *_conditions(one, "a", number, values)])
+    within_before, within_after = "true", "true"
+    if "areas" in values:
+        within_before, within_after = (f"l.areas_{when} && CAST(:areas AS integer[])" for when in ("before", "after"))
+    before = ["b.record_id IS NOT NULL", "NOT b.voided", within_before, *_conditions(one, "b", number, values)]
+    after = ["NOT a.voided", within_after, *_conditions(one, "a", number, values)]
     return f"""
         SELECT l.seq, '{record_type.code}' AS record_type, l.record_id, a.person_id, l.version,
                to_char(l.recorded_at AT TIME ZONE 'UTC', {_INSTANT}) AS recorded_at, a.source,
                CASE WHEN was AND NOT is_in THEN 'leave' WHEN is_in AND NOT was THEN 'enter'
-                    WHEN was AND is_in AND coalesce(l.changed_fields && CAST(:watched_{number} AS text[]), true) THEN 'update' END AS op,
+                    WHEN was AND is_in AND coalesce(l.changed_fields && CAST(:watched_{number} AS text[]), true)
+                    THEN 'update' END AS op,
                b.payload AS before, a.payload AS after
         FROM log l
         JOIN LATERAL ({_version(one, record_type, "l.version")}) a ON true
         LEFT JOIN LATERAL ({_version(one, record_type, "l.version - 1")}) b ON l.op <> 'new'
-        CROSS JOIN LATERAL (SELECT coalesce({before}, false) AS was, coalesce({after}, false) AS is_in) inside
+        CROSS JOIN LATERAL (
+            SELECT coalesce({" AND ".join(before)}, false) AS was, coalesce({" AND ".join(after)}, false) AS is_in
+        ) inside
         WHERE l.record_type = '{record_type.code}'
     """
 

@@ -151,14 +151,20 @@ def _next_page(
         raise Conflict("另一个程序正在读取同一订阅，请稍后重试。 Another reader took this page: try again.")
     following = encode_cursor(context.keyring.digest_key, subscription.subscription_id, epoch, found.to_seq)
     page = Page(
-        epoch, position, found.to_seq, first, found.count, found.digest, following, found.to_seq < found.head, found.changes
+        epoch,
+        position,
+        found.to_seq,
+        first,
+        found.count,
+        found.digest,
+        following,
+        found.to_seq < found.head,
+        found.changes,
     )
     return page, kept
 
 
-def _derive(
-    connection: Connection, context: FeedContext, subscription: Subscription, epoch: str, kept: _Range
-) -> Page:
+def _derive(connection: Connection, context: FeedContext, subscription: Subscription, epoch: str, kept: _Range) -> Page:
     """A page delivered before, again."""
     found = _run_page(
         connection, context, subscription.definition, kept.from_seq, kept.to_seq, None, kept.first_delivery_no
@@ -239,7 +245,9 @@ def _keep(connection: Connection, subscription: Subscription, epoch: str, kept: 
     return bool(rows)
 
 
-def query_slice(connection: Connection, context: FeedContext, definition: SliceDefinition) -> Iterator[dict[str, object]]:
+def query_slice(
+    connection: Connection, context: FeedContext, definition: SliceDefinition
+) -> Iterator[dict[str, object]]:
     """The slice as it stands in this snapshot, record by record; what the replayed feed must equal."""
     wanted = clinical_fields(definition, context.catalogue)
     for one in definition.record_types:
@@ -274,7 +282,9 @@ def snapshot(connection: Connection, actor: Actor, context: FeedContext, code: s
         yield line + "\n"
     kept = _Range(page_no + 1, end, seq, first, count, digest.hexdigest())
     if not _keep(connection, subscription, epoch, kept, "snapshot"):
-        raise Conflict("另一个程序正在读取同一订阅，请稍后重试。 Another reader is at work on this subscription: try again.")
+        raise Conflict(
+            "另一个程序正在读取同一订阅，请稍后重试。 Another reader is at work on this subscription: try again."
+        )
     audit.record(
         connection, actor, Right.PULL_SLICE, subscription.code, snapshot=True, seq=seq, count=count,
         digest=kept.digest, purpose=subscription.purpose,

@@ -184,7 +184,9 @@ def _role_is_humble(patient: Patient) -> Finding:
         district=patient.settings.district,
     )[0]
     fix = "HUB_DATABASE_URL / HUB_WORKER_URL 请使用 hub_app / hub_worker。 Use the roles hub_app and hub_worker."
-    return _finding("D_ROLE", "fail" if role[0] or role[1] else "ok", "应用角色权限最小 role is not owner", role[2], fix)
+    return _finding(
+        "D_ROLE", "fail" if role[0] or role[1] else "ok", "应用角色权限最小 role is not owner", role[2], fix
+    )
 
 
 def _schema_is_current(patient: Patient) -> Finding:

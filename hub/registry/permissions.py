@@ -30,7 +30,14 @@ ROLES: dict[str, frozenset[Right]] = {
         {Right.SIGNED_IN, Right.SUBMIT, Right.READ_SUBMISSION, Right.READ_REGISTRY, Right.PULL_SLICE}
     ),
     "town_officer": frozenset(
-        {Right.SIGNED_IN, Right.SUBMIT, Right.READ_SUBMISSION, Right.READ_REGISTRY, Right.READ_CHANGE_LIST, Right.PULL_SLICE}
+        {
+            Right.SIGNED_IN,
+            Right.SUBMIT,
+            Right.READ_SUBMISSION,
+            Right.READ_REGISTRY,
+            Right.READ_CHANGE_LIST,
+            Right.PULL_SLICE,
+        }
     ),
     "care_worker": frozenset(
         {Right.SIGNED_IN, Right.SUBMIT, Right.READ_SUBMISSION, Right.READ_REGISTRY, Right.PULL_SLICE}

@@ -53,7 +53,9 @@ api_key = Table(
 web_session = Table(
     "web_session",
     metadata,
-    Column("session_digest", LargeBinary, primary_key=True),  # sha256 of the cookie's value; the value itself is not kept
+    Column(
+        "session_digest", LargeBinary, primary_key=True
+    ),  # sha256 of the cookie's value; the value itself is not kept
     Column("account_id", Uuid),
     Column("content", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -74,7 +76,9 @@ audit = Table(
     Column("act", Text, nullable=False),  # a right of hub.registry.permissions
     Column("object", Text, nullable=False, server_default=""),
     Column("outcome", Text, nullable=False, server_default="done"),  # done refused failed
-    Column("facts", JSONB, nullable=False, server_default="{}"),  # purpose, filter, count, digest of ids; never personal data
+    Column(
+        "facts", JSONB, nullable=False, server_default="{}"
+    ),  # purpose, filter, count, digest of ids; never personal data
     CheckConstraint("outcome IN ('done','refused','failed')", name="outcome_known"),
     Index("ix_audit_at", "at"),
     Index("ix_audit_actor", "actor", "at"),

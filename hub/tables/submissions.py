@@ -35,9 +35,7 @@ submission = Table(
     Column("merged_at", DateTime(timezone=True)),
     Column("receipt", JSONB),  # the signed receipt, final once merged or refused
     CheckConstraint("state IN ('received','checked','previewed','merged','refused','failed')", name="state_known"),
-    CheckConstraint(
-        "state <> 'merged' OR received = accepted + unchanged + held + refused", name="counts_balance"
-    ),
+    CheckConstraint("state <> 'merged' OR received = accepted + unchanged + held + refused", name="counts_balance"),
     Index("ix_submission_operation", "organisation", "operation_id", unique=True),
     Index("ix_submission_month", "period", "organisation", "record_type"),
     Index("ix_submission_received_at", "received_at"),
@@ -82,4 +80,3 @@ idempotency_key = Table(
     Column("used_at", DateTime(timezone=True), nullable=False),
     schema=DISTRICT,
 )
-

@@ -52,7 +52,9 @@ class Report(msgspec.Struct):
         for work, amounts in self.stages.items():
             print(f"\n{work}")
             unit = "MiB" if work.endswith("MiB") else "s"
-            _print_table([(f"  {stage}", f"{amount:.2f} {unit}") for stage, amount in amounts.items() if amount >= 0.005])
+            _print_table(
+                [(f"  {stage}", f"{amount:.2f} {unit}") for stage, amount in amounts.items() if amount >= 0.005]
+            )
 
     def write(self, path: Path) -> None:
         figures = [

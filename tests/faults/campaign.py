@@ -179,7 +179,11 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     logging.disable(logging.ERROR)
     catalogue = load_catalogue()
-    with tempfile.TemporaryDirectory() as folder, Forks() as forks, own_cluster(Path(folder) / "cluster", catalogue) as cluster:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Forks() as forks,
+        own_cluster(Path(folder) / "cluster", catalogue) as cluster,
+    ):
         campaign = Campaign(cluster, Path(folder), forks, catalogue, asked.seed)
         tallies = [campaign.at_worker_point(point, asked.trials) for point in WORKER_POINTS]
         tallies += [campaign.at_sender_point(point, asked.trials) for point in CLIENT_POINTS]
@@ -206,7 +210,10 @@ def _table(tallies: list[Tally], verdict: feed_harness.Verdict, seed: int) -> st
         named.kills += tally.kills
         named.damaged += tally.damaged
         named.recovery += tally.recovery
-    head = ["| fault | trials | kills | damaged | 95 % bound (3/n) | recovery p50 / p95 / max, s |", "|---|---|---|---|---|---|"]
+    head = [
+        "| fault | trials | kills | damaged | 95 % bound (3/n) | recovery p50 / p95 / max, s |",
+        "|---|---|---|---|---|---|",
+    ]
     lines = [tally.line() for tally in (*tallies, named)]
     damage = [f"DAMAGE {tally.fault}: {one}" for tally in tallies for one in tally.damaged]
     return "\n".join([*head, *lines, "", f"Feed, {feed_harness.WRITERS} writers: {verdict}", f"Seed {seed}.", *damage])

@@ -119,7 +119,9 @@ def prepare(owner: Database, catalogue: Catalogue, *, with_health: bool = True) 
         AreaRow("999001001000", "清溪街道", "town", "999001000000"),
         AreaRow("999001001001", "光明社区", "village", "999001001000"),
     ]
-    types = tuple(SliceType(code, tuple(one.name for one in catalogue.record_types[code].plain_fields)) for code in TYPES)
+    types = tuple(
+        SliceType(code, tuple(one.name for one in catalogue.record_types[code].plain_fields)) for code in TYPES
+    )
     with owner.begin() as connection:
         import_areas(connection, SYSTEM_ACTOR, rows, date(2020, 1, 1))
         subscriber = Organisation(code="health", district=owner.district, name="云岭区卫健局", kind="department")
@@ -137,7 +139,9 @@ def prepare(owner: Database, catalogue: Catalogue, *, with_health: bool = True) 
 class Load:
     """Writers and readers on one database, until the time is over and everything is read."""
 
-    def __init__(self, database: Database, context: FeedContext, seconds: float, seed: int, writers: int = WRITERS) -> None:
+    def __init__(
+        self, database: Database, context: FeedContext, seconds: float, seed: int, writers: int = WRITERS
+    ) -> None:
         self.database, self.context, self.seed, self.writers = database, context, seed, writers
         self.seconds = seconds
         self.seen = Seen()
@@ -190,7 +194,9 @@ class Load:
         """New records, and sometimes a correction of the one sent before."""
         rows = [self._row(record_type, number) for number in range(serial, serial + chance.randint(1, 4))]
         if chance.random() < 0.3:
-            name = next(one.name for one in record_type.plain_fields if one.type == "text" and _is_free(one.name, record_type))
+            name = next(
+                one.name for one in record_type.plain_fields if one.type == "text" and _is_free(one.name, record_type)
+            )
             rows.append(self._row(record_type, serial - 4) | {name: f"改{serial}", "change_kind": "correct"})
         return rows
 
@@ -199,7 +205,11 @@ class Load:
         values = row_values(self.context.catalogue, record_type.code)
         plain = {one.name: values[one.name] for one in record_type.plain_fields if one.name in values}
         named = {one.field for role in record_type.people for one in role.identifiers}
-        texts = {name for name in record_type.natural_key if record_type.by_name[name].type in ("text", "certificate", "uscc")}
+        texts = {
+            name
+            for name in record_type.natural_key
+            if record_type.by_name[name].type in ("text", "certificate", "uscc")
+        }
         return plain | {name: f"{name}-{serial}" for name in named | texts}
 
     def _change_register(
@@ -250,9 +260,7 @@ def _await(futures: list[Future[None]], done: threading.Event) -> None:
 
 
 def _number_naively(connection: Connection, count: int) -> list[int]:
-    rows = run_sql(
-        connection, "INSERT INTO {d}.naive SELECT FROM generate_series(1, :count) RETURNING id", count=count
-    )
+    rows = run_sql(connection, "INSERT INTO {d}.naive SELECT FROM generate_series(1, :count) RETURNING id", count=count)
     return [int(str(row[0])) for row in rows]
 
 

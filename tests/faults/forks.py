@@ -37,7 +37,13 @@ class Forks:
         self._one_at_a_time = threading.Lock()
 
     def run(
-        self, arguments: list[str], environment: dict[str, str], output: Path, *, broken: str = "", die_after: float = 0.0
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        output: Path,
+        *,
+        broken: str = "",
+        die_after: float = 0.0,
     ) -> int:
         """``submit FILE`` or ``work`` in a process of its own; exit status, or minus the signal that ended it."""
         request = {
@@ -57,7 +63,9 @@ class Forks:
     def __enter__(self) -> Forks:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

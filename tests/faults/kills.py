@@ -110,7 +110,9 @@ class KilledHub:
     def _unfinished(self) -> bool:
         with self.database.begin() as connection:
             waiting = "SELECT 1 FROM jobs.procrastinate_jobs WHERE status IN ('todo', 'doing')"
-            return bool(run_sql(connection, f"SELECT 1 FROM {{d}}.submission WHERE state <> 'merged' UNION ALL {waiting}"))
+            return bool(
+                run_sql(connection, f"SELECT 1 FROM {{d}}.submission WHERE state <> 'merged' UNION ALL {waiting}")
+            )
 
     def _run(self, arguments: list[str], fault: str, broken: str, die_after: float) -> int:
         environment = {**self.environment, "HUB_FAULT": fault}
@@ -120,12 +122,20 @@ class KilledHub:
         """Everything that is not as it must be after all files were sent and worked; empty when nothing is wrong."""
         with self.database.begin() as connection:
             receive.remove_orphans(connection, self.settings, older_than_seconds=-1.0)
-            return [*self._in_the_ledger(connection), *self._in_the_register(connection), *self._in_the_feed(connection)]
+            return [
+                *self._in_the_ledger(connection),
+                *self._in_the_register(connection),
+                *self._in_the_feed(connection),
+            ]
 
     def _in_the_ledger(self, connection: Connection) -> list[str]:
         rows = connection.execute(select(submission)).all()
         keys = Keyring.load(self.home).public_keys
-        found = [f"{count} submissions of one file" for count in Counter(row.file_sha256 for row in rows).values() if count != 1]
+        found = [
+            f"{count} submissions of one file"
+            for count in Counter(row.file_sha256 for row in rows).values()
+            if count != 1
+        ]
         if {row.file_sha256 for row in rows} != {sent.sha256 for sent in self.sent}:
             found.append("the ledger's files are not those that were sent")
         numbers = {row.file_sha256: row.receipt_number for row in rows}
@@ -158,12 +168,16 @@ class KilledHub:
             (count,) = run_sql(connection, f"SELECT count(*) FROM {{d}}.{table}")[0]
             if count != wanted:
                 found.append(f"{table}: {count} rows instead of {wanted}")
-        waiting = run_sql(connection, "SELECT count(*) FROM jobs.procrastinate_jobs WHERE status IN ('todo', 'doing', 'failed')")
+        waiting = run_sql(
+            connection, "SELECT count(*) FROM jobs.procrastinate_jobs WHERE status IN ('todo', 'doing', 'failed')"
+        )
         return found + ([f"{waiting[0][0]} jobs left"] if waiting[0][0] else [])
 
     def _in_the_feed(self, connection: Connection) -> list[str]:
         found = verify_feed(connection, self.catalogue)
-        changes = run_sql(connection, "SELECT count(*), count(DISTINCT record_id) FROM {d}.change_log WHERE op = 'new'")[0]
+        changes = run_sql(
+            connection, "SELECT count(*), count(DISTINCT record_id) FROM {d}.change_log WHERE op = 'new'"
+        )[0]
         if changes != (len(self.sent) * ROWS, len(self.sent) * ROWS):
             found.append(f"changes {changes} for {len(self.sent)} files")
         batches = run_sql(connection, "SELECT count(*), count(DISTINCT submission_id) FROM {d}.feed_batch")[0]
