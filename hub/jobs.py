@@ -39,6 +39,7 @@ STALLED_AFTER_SECONDS = 30.0
 CONCURRENCY = 2
 _KEPT_HOURS = 72
 _LOOK_AGAIN_SECONDS = 0.05
+_DEAD_AFTER_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
 _PRESENCE = (7_215, 2)  # advisory lock every living worker holds, shared
 
@@ -113,6 +114,9 @@ def work(database: Database, settings: Settings, *, wait: bool = True, concurren
     """Run jobs until told to stop (SIGTERM, SIGINT), or, without ``wait``, until none is left."""
     with _present(database) as alone:
         asyncio.run(_work(database, settings, wait=wait, concurrency=concurrency, alone=alone))
+        while not wait and _is_left(database):  # a job that waited for another's lock
+            time.sleep(_LOOK_AGAIN_SECONDS)
+            asyncio.run(_work(database, settings, wait=False, concurrency=concurrency, alone=False))
 
 
 def worker_is_alive(connection: Connection) -> bool:
@@ -287,11 +291,32 @@ async def _retry_stalled(app: App, seconds: float) -> None:
 def _present(database: Database) -> Iterator[bool]:
     """Hold the workers' shared lock; True when no other worker was there, so that every running job is a dead one's."""
     with psycopg.connect(_conninfo(database), autocommit=True) as connection:
-        alone = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _PRESENCE).fetchone() == (True,)
+        alone = _is_first(connection)
         connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", _PRESENCE)
         if alone:
             connection.execute("SELECT pg_advisory_unlock(%s, %s)", _PRESENCE)
         yield alone
+
+
+def _is_first(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """No other worker holds the lock. A killed one's connection may take PostgreSQL a moment to give up."""
+    until = time.monotonic() + _DEAD_AFTER_SECONDS
+    while connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _PRESENCE).fetchone() != (True,):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    return True
+
+
+def _is_left(database: Database) -> bool:
+    """Whether a submission's job could be run now."""
+    with database.begin() as connection:
+        rows = run_sql(
+            connection,
+            "SELECT 1 FROM jobs.procrastinate_jobs WHERE status = 'todo' AND task_name = 'run_submission'"
+            " AND (scheduled_at IS NULL OR scheduled_at <= now()) LIMIT 1",
+        )
+    return bool(rows)
 
 
 def _conninfo(database: Database) -> str:

@@ -274,8 +274,8 @@ def test_any_change_of_a_file_changes_the_version(copy: Path) -> None:
 
 
 def test_a_district_may_switch_a_restricted_type_on(copy: Path) -> None:
-    broken(copy, "record_types/antenatal_booking.toml", "enabled = false", "enabled = true")
-    assert load(copy).record_types["antenatal_booking"].enabled
+    broken(copy, "record_types/delivery_outcome.toml", "enabled = false", "enabled = true")
+    assert load(copy).record_types["delivery_outcome"].enabled
 
 
 def test_a_district_adds_a_record_type_without_code(copy: Path) -> None:

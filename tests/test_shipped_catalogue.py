@@ -72,14 +72,15 @@ def test_moving_out_does_not_set_a_home(whole: Catalogue) -> None:
     assert settling == {"resident_roll", "hukou_move_in", "newborn_hukou", "residence_registration"}
 
 
-def test_types_about_pregnancy_ship_switched_off_and_stay_in_care(whole: Catalogue) -> None:
+def test_types_about_pregnancy_stay_in_care_and_its_outcomes_ship_switched_off(whole: Catalogue) -> None:
     restricted = {code for code, kind in whole.record_types.items() if kind.restricted}
     assert restricted == {
         "antenatal_booking", "delivery_outcome", "postnatal_visit", "preconception_check", "family_planning_service",
     }  # fmt: skip
     for code in restricted:
         kind = whole.record_types[code]
-        assert not kind.enabled and kind.sources == ("care",)
+        assert kind.sources == ("care",)
+        assert kind.enabled == (code in {"antenatal_booking", "postnatal_visit"})
 
 
 def test_clinical_fields_come_from_care_and_health_alone(whole: Catalogue) -> None:
