@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from hub.database import district_of, driver, run_sql
 
-WORTH_ANALYSING = 5_000
-FEW = 20_000  # so many rows are looked up one by one faster than a register of a million is scanned
+WORTH_ANALYSING = 20_000  # rows; fewer are looked up by index and need no new statistics
+FEW = WORTH_ANALYSING
 ERROR_COLUMNS = (
     "row_no", "error_no", "sheet", "sheet_row", "column_letter", "header", "field", "code", "level", "value", "params",
 )  # fmt: skip
