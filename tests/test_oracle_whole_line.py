@@ -50,10 +50,16 @@ days = st.sampled_from(DAYS)
 ROWS = {
     "resident_roll": st.fixed_dictionaries({"id_no": numbers, "name": names, "person_area": own_area}),
     "hukou_move_in": st.fixed_dictionaries(
-        {"id_no": numbers, "name": names, "move_date": days, "from_addr": st.just("邻区"), "person_area": st.sampled_from([5, 7, 8])}
+        {
+            "id_no": numbers, "name": names, "move_date": days, "from_addr": st.just("邻区"),
+            "person_area": st.sampled_from([5, 7, 8]),
+        }
     ),
     "employment": st.fixed_dictionaries(
-        {"id_no": numbers, "name": names, "employer": st.sampled_from(["甲厂", "乙厂"]), "start_date": days, "post": st.sampled_from(["甲", "乙"])}
+        {
+            "id_no": numbers, "name": names, "employer": st.sampled_from(["甲厂", "乙厂"]), "start_date": days,
+            "post": st.sampled_from(["甲", "乙"]),
+        }
     ),
     "marriage": st.fixed_dictionaries(
         {

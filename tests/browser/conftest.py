@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import socket
 import threading
@@ -59,6 +60,8 @@ class Site:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None and os.environ.get("HUB_REQUIRE_BROWSER"):
+        pytest.fail("HUB_REQUIRE_BROWSER is set and this machine has no Chromium")
     if chromium is None:
         pytest.skip("no Chromium on this machine: the browser journeys were not driven")
     with sync_playwright() as playwright:
