@@ -176,6 +176,7 @@ OFTEN = settings(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @OFTEN
 @seed(1)
 @given(happenings=steps)
@@ -184,6 +185,7 @@ def test_slices_replayed_queried_and_modelled_are_the_same(district: District, h
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @OFTEN
 @seed(2)
 @given(happenings=st.lists(sent(), min_size=3, max_size=7))

@@ -103,6 +103,7 @@ def founded(cluster: Cluster, catalogue: Catalogue) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     report_multiple_bugs=False,
