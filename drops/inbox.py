@@ -10,6 +10,7 @@ changed for the quiet period; a closed file is not a finished one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -138,10 +139,11 @@ def find_claims(drops: Path, organisation: str) -> Iterator[Claim]:
 
 
 def release(folder: Path) -> None:
-    """Remove a claim's folder and whatever is left in it."""
-    for place in sorted(folder.rglob("*"), key=lambda path: len(path.parts), reverse=True):
-        place.rmdir() if place.is_dir() and not place.is_symlink() else place.unlink()
-    folder.rmdir()
+    """Remove a claim's folder and whatever is left in it; another watcher may be doing the same."""
+    with contextlib.suppress(FileNotFoundError):
+        for place in sorted(folder.rglob("*"), key=lambda path: len(path.parts), reverse=True):
+            place.rmdir() if place.is_dir() and not place.is_symlink() else place.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _read_claim(folder: Path) -> Claim:
