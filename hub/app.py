@@ -41,9 +41,24 @@ _HEADERS = {
 }
 
 
-def create_app(settings: Settings, database: Database, catalogue: Catalogue, keyring: Keyring) -> Litestar:
-    """Everything the hub answers over HTTP. The caller owns ``database`` and closes it."""
-    parts = {"settings": settings, "database": database, "catalogue": catalogue, "keyring": keyring}
+def create_app(
+    settings: Settings,
+    database: Database,
+    catalogue: Catalogue,
+    keyring: Keyring,
+    audit_database: Database | None = None,
+) -> Litestar:
+    """Everything the hub answers over HTTP. The caller owns the databases and closes them.
+
+    ``audit_database`` is the audit role's: the serving role writes the audit and cannot read it.
+    """
+    parts: dict[str, object] = {
+        "settings": settings,
+        "database": database,
+        "catalogue": catalogue,
+        "keyring": keyring,
+        "audit_database": audit_database,
+    }
     return Litestar(
         route_handlers=[*api_routers(settings.max_file_bytes), panel_router(settings.max_file_bytes), static_router()],
         dependencies={

@@ -8,29 +8,42 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Literal
 from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL, make_url
 
+Reach = Mapping[str, str]  # what row security reads: setting below ``hub.`` -> value (hub.registry.scope)
+NOTHING: Reach = {}
+IsolationLevel = Literal["READ COMMITTED", "REPEATABLE READ"]
 _SCHEMA_NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
+_SETTING = re.compile(r"[A-Za-z0-9_{},.*-]*")
 
 
 class Database:
     """An engine bound to one district's schema. The domain takes the Connection it hands out."""
 
-    def __init__(self, url: str | URL, district: str, *, lock_timeout_ms: int = 30_000, pool_size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        district: str,
+        *,
+        lock_timeout_ms: int = 30_000,
+        pool_size: int = 10,
+        audit_key: bytes | None = None,
+    ) -> None:
         if not _SCHEMA_NAME.match(district):
             raise ValueError(f"not a schema name: {district!r}")
         self.district = district
         self.url = make_url(url).set(drivername="postgresql+psycopg")
         self._timeouts = (
-            f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}",
-            "SET LOCAL idle_in_transaction_session_timeout = '10min'",
+            f"SET LOCAL lock_timeout = {int(lock_timeout_ms)};"
+            " SET LOCAL idle_in_transaction_session_timeout = '10min'"
         )
         self.engine = create_engine(
             self.url,
@@ -39,15 +52,14 @@ class Database:
             pool_pre_ping=True,
             hide_parameters=True,  # a failing statement carries rows
             connect_args={"prepare_threshold": None},
-            execution_options={"schema_translate_map": {"district": district}},
+            execution_options={"schema_translate_map": {"district": district}, "audit_key": audit_key},
         )
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """One transaction; committed at the end, rolled back on any exception."""
-        with self.engine.begin() as connection:
-            for statement in self._timeouts:
-                connection.exec_driver_sql(statement)
+    def begin(self, reach: Reach = NOTHING, *, isolation: IsolationLevel = "READ COMMITTED") -> Iterator[Connection]:
+        """One transaction; committed at the end, rolled back on any exception. Row security lets ``reach`` through."""
+        with self.engine.connect().execution_options(isolation_level=isolation) as connection, connection.begin():
+            connection.exec_driver_sql("; ".join((self._timeouts, *_local_settings(reach))))
             yield connection
 
     @contextmanager
@@ -60,6 +72,20 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def set_reach(connection: Connection, reach: Reach) -> None:
+    """Widen or narrow what row security lets this transaction see."""
+    connection.exec_driver_sql("; ".join(_local_settings(reach)))
+
+
+def _local_settings(reach: Reach) -> list[str]:
+    """SET LOCAL takes no bound value, and only SET LOCAL reaches the workers of a Citus cluster: so names and values
+    are of one narrow alphabet."""
+    for written in (*reach.keys(), *reach.values()):
+        if not _SETTING.fullmatch(written):
+            raise ValueError(f"not a value for a setting: {written!r}")
+    return [f"SET LOCAL hub.{name} = '{value}'" for name, value in reach.items()]
 
 
 def district_of(connection: Connection) -> str:

@@ -29,9 +29,11 @@ FIRST_LOCK, LONGEST_LOCK = timedelta(seconds=30), timedelta(minutes=15)  # never
 ADMINISTRATORS = frozenset({"system_administrator", "security_administrator", "auditor"})
 ROLE_KINDS: dict[str, frozenset[str]] = {
     "department_clerk": frozenset({"department", "information_centre", "upper"}),
+    "data_officer": frozenset({"department", "care", "information_centre", "upper"}),
     "town_officer": frozenset({"town", "village"}),
     "care_worker": frozenset({"care"}),
     "bureau_operator": frozenset({"bureau"}),
+    "bureau_leader": frozenset({"bureau"}),
     "system_administrator": frozenset({"bureau", "information_centre"}),
     "security_administrator": frozenset({"bureau", "information_centre"}),
     "auditor": frozenset({"bureau", "information_centre"}),

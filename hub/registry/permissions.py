@@ -17,38 +17,32 @@ class Right(StrEnum):
     READ_ALL_SUBMISSIONS = "read-all-submissions"  # bureau: counts and states of all; values masked
     PULL_SLICE = "pull-slice"  # changes, snapshot, acks of one's own subscriptions
     READ_CHANGE_LIST = "read-change-list"  # town: its own area's changes
+    READ_MEASURES = "read-measures"  # bureau leader: counts of the month, no submission, no person
+    UNMASK = "unmask"  # one masked value of what one may see, with a reason
     READ_REGISTRY = "read-registry"  # record types, areas, organisations
-    MANAGE_REGISTRY = "manage-registry"
-    MANAGE_ACCOUNTS = "manage-accounts"
+    MANAGE_REGISTRY = "manage-registry"  # held by no role: a confirmed request carries it
+    ASK_ACCESS = "ask-access"  # system administrator: ask for accounts and organisations
+    ASK_OWN_ACCESS = "ask-own-access"  # data officer: ask for one's own organisation's accounts and keys
+    MANAGE_ACCOUNTS = "manage-accounts"  # security administrator: roles, keys, sessions; confirms what was asked for
     READ_AUDIT = "read-audit"
     OPERATE = "operate"  # command line on the hub's own machine
     SYSTEM = "system"  # the hub itself: jobs
 
 
+_STAFF = frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})
+_SENDERS = _STAFF | {Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE}
+
 ROLES: dict[str, frozenset[Right]] = {
-    "department_clerk": frozenset(
-        {Right.SIGNED_IN, Right.SUBMIT, Right.READ_SUBMISSION, Right.READ_REGISTRY, Right.PULL_SLICE}
-    ),
-    "town_officer": frozenset(
-        {
-            Right.SIGNED_IN,
-            Right.SUBMIT,
-            Right.READ_SUBMISSION,
-            Right.READ_REGISTRY,
-            Right.READ_CHANGE_LIST,
-            Right.PULL_SLICE,
-        }
-    ),
-    "care_worker": frozenset(
-        {Right.SIGNED_IN, Right.SUBMIT, Right.READ_SUBMISSION, Right.READ_REGISTRY, Right.PULL_SLICE}
-    ),
-    "bureau_operator": frozenset({Right.SIGNED_IN, Right.READ_ALL_SUBMISSIONS, Right.READ_REGISTRY}),
-    "system_administrator": frozenset({Right.SIGNED_IN, Right.MANAGE_REGISTRY}),
+    "department_clerk": _SENDERS | {Right.UNMASK},
+    "data_officer": _STAFF | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS},
+    "town_officer": _SENDERS | {Right.READ_CHANGE_LIST, Right.UNMASK},
+    "care_worker": _SENDERS | {Right.UNMASK},
+    "bureau_operator": _STAFF | {Right.READ_ALL_SUBMISSIONS, Right.UNMASK},
+    "bureau_leader": frozenset({Right.SIGNED_IN, Right.READ_MEASURES}),
+    "system_administrator": _STAFF | {Right.ASK_ACCESS},
     "security_administrator": frozenset({Right.SIGNED_IN, Right.MANAGE_ACCOUNTS}),
     "auditor": frozenset({Right.SIGNED_IN, Right.READ_AUDIT}),
-    "integrator": frozenset(
-        {Right.SIGNED_IN, Right.SUBMIT, Right.READ_SUBMISSION, Right.READ_REGISTRY, Right.PULL_SLICE}
-    ),
+    "integrator": _SENDERS,
 }
 
 
@@ -62,6 +56,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     rights: frozenset[Right]
     area_id: int | None = None  # towns and villages: their own area
     account_id: str | None = None
+    address: str = ""  # where the request came from; "" for the hub's own machine
 
     def may(self, right: Right) -> bool:
         return right in self.rights

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
+from hub.database import new_uuid
 from hub.tables import account, web_session
 
 IDLE = timedelta(minutes=30)
@@ -35,6 +36,7 @@ def open_session(connection: Connection, account_id: UUID, now: datetime) -> str
     connection.execute(
         insert(web_session).values(
             session_digest=_digest(value),
+            session_id=new_uuid(),
             account_id=account_id,
             content=secrets.token_urlsafe(24).encode(),
             created_at=now,

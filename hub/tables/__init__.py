@@ -3,7 +3,17 @@
 Record tables are built from mappings/record_types by hub.operations.record_tables.
 """
 
-from hub.tables.access import account, api_key, audit, audit_seal, web_session
+from hub.tables.access import (
+    access_request,
+    access_token,
+    account,
+    api_key,
+    audit,
+    audit_archive,
+    audit_seal,
+    sign_in_address,
+    web_session,
+)
 from hub.tables.base import metadata
 from hub.tables.feed import change_log, delivery, difference, feed_batch, feed_head, subscription, subscription_version
 from hub.tables.people import person, person_identifier
@@ -11,11 +21,14 @@ from hub.tables.registry import area, area_version, organisation
 from hub.tables.submissions import idempotency_key, operation, row_error, submission
 
 __all__ = [
+    "access_request",
+    "access_token",
     "account",
     "api_key",
     "area",
     "area_version",
     "audit",
+    "audit_archive",
     "audit_seal",
     "change_log",
     "delivery",
@@ -29,6 +42,7 @@ __all__ = [
     "person",
     "person_identifier",
     "row_error",
+    "sign_in_address",
     "submission",
     "subscription",
     "subscription_version",
