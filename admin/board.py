@@ -18,8 +18,10 @@ from admin.visits import Visit
 from hub.database import Database
 from hub.exchange import listing
 from hub.exchange.sent_rows import list_sent_rows
+from hub.exchange.small_cells import written_count
 from hub.registry.organisations import Organisation, find_organisation, list_organisations
 from hub.registry.permissions import Actor, Right
+from hub.registry.scope import is_care_only, reach_of
 from hub.settings import Settings
 from mappings.catalogue import Catalogue, RecordType
 
@@ -38,7 +40,7 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
 class BoardController(Controller):
     """/board and the rows behind a submission."""
 
-    @get("/board", opt={"right": Right.READ_ALL_SUBMISSIONS}, sync_to_thread=True)
+    @get("/board", opt={"right": (Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)}, sync_to_thread=True)
     def board(
         self,
         request: Asking,
@@ -49,7 +51,7 @@ class BoardController(Controller):
     ) -> Response[str]:
         months = recent_months(today_of(settings))
         chosen = month or months[0]
-        with database.begin() as connection:
+        with database.begin(reach_of(request.user)) as connection:
             cells = listing.month_board(connection, request.user, chosen)
             organisations = list_organisations(connection, settings.district)
         types = _sent_types(catalogue, cells)
@@ -60,7 +62,10 @@ class BoardController(Controller):
             months=months,
             record_types=types,
             board=_arrange(organisations, types, cells),
-            total=_total(cells),
+            total=_total(catalogue, cells),
+            care_only={one.code for one in types if is_care_only(one)},
+            linked=request.user.may(Right.READ_ALL_SUBMISSIONS),
+            written_count=written_count,
         )
 
     @get("/submissions/{submission_id:uuid}/rows", opt={"right": Right.READ_ALL_SUBMISSIONS}, sync_to_thread=True)
@@ -72,7 +77,7 @@ class BoardController(Controller):
         submission_id: FromPath[UUID],
         after: FromQuery[int] = 0,
     ) -> Response[str]:
-        with database.begin() as connection:
+        with database.begin(reach_of(request.user)) as connection:
             sent = listing.find_submission(connection, request.user, submission_id)
             sender = find_organisation(connection, sent.organisation)
             record_type = catalogue.record_types[sent.record_type]
@@ -100,6 +105,8 @@ def _arrange(
     ]
 
 
-def _total(cells: Sequence[Row[Any]]) -> dict[str, int]:
+def _total(catalogue: Catalogue, cells: Sequence[Row[Any]]) -> dict[str, int]:
+    """Sums without the types that are clinical by existing: a suppressed cell is not to be had by subtraction."""
+    open_cells = [cell for cell in cells if not is_care_only(catalogue.record_types[cell.record_type])]
     names = ("files", "unfinished", "failed", "received", "accepted", "unchanged", "held", "refused")
-    return {name: sum(int(getattr(cell, name) or 0) for cell in cells) for name in names}
+    return {name: sum(int(getattr(cell, name) or 0) for cell in open_cells) for name in names}

@@ -27,7 +27,7 @@ from hub.exchange.change_list_workbook import Wording, write_workbook
 from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.organisations import Organisation, list_organisations
 from hub.registry.permissions import Actor, Right
-from hub.registry.scope import scope_for
+from hub.registry.scope import reach_of, scope_for
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
@@ -77,7 +77,7 @@ class ChangeListController(Controller):
         before: Before = None,
     ) -> Response[str]:
         months = recent_months(today_of(settings))
-        with database.begin() as connection:
+        with database.begin(reach_of(request.user)) as connection:
             listed = _read(
                 connection, catalogue, settings, request.user, month or months[0],
                 before=before, limit=_CHANGES_A_PAGE + 1, purpose=_PURPOSE_SCREEN,
@@ -96,7 +96,7 @@ class ChangeListController(Controller):
         catalogue: NamedDependency[Catalogue],
         month: FromQuery[str],
     ) -> Response[bytes]:
-        with database.begin() as connection:
+        with database.begin(reach_of(request.user)) as connection:
             listed = _read(connection, catalogue, settings, request.user, month, purpose=_PURPOSE_FILE)
         words = _wording(listed, request.user, catalogue, request.auth.language, utc_now(), settings)
         return _as_download(listed, words)

@@ -9,9 +9,9 @@ import msgspec
 from sqlalchemy import Row
 
 from admin.language import Language, titled
-from hub.exchange.row_errors import explain
-from hub.registry.masking import mask_within
-from mappings.catalogue import Catalogue
+from hub.exchange.row_errors import explain, masked_facts
+from hub.registry.masking import View, mask_field, mask_within
+from mappings.catalogue import Catalogue, RecordType
 
 
 class ErrorLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +27,7 @@ class ErrorLine(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     message: str
     fix: str
+    place: str = ""  # row and error number, where the value may be asked for with a reason
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +39,11 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     how_many: int
 
 
-def show_errors(rows: Sequence[Row[Any]], catalogue: Catalogue, language: Language, *, own: bool) -> list[ErrorLine]:
-    """The sender sees its values with identity numbers masked; anyone else only their first character."""
-    return [_show_error(row, catalogue, language, own=own) for row in rows]
+def show_errors(
+    rows: Sequence[Row[Any]], catalogue: Catalogue, record_type: RecordType, language: Language, *, own: bool
+) -> list[ErrorLine]:
+    """The sender sees its values with numbers and addresses masked; anyone else only their first character."""
+    return [_show_error(row, catalogue, record_type, language, "own" if own else "oversight") for row in rows]
 
 
 def show_reasons(counts: Sequence[Row[Any]], catalogue: Catalogue, language: Language) -> list[Reason]:
@@ -52,7 +55,7 @@ def show_reasons(counts: Sequence[Row[Any]], catalogue: Catalogue, language: Lan
 
 def show_refusal(refusal: Mapping[str, Any], catalogue: Catalogue, language: Language) -> ErrorLine:
     """Why a whole file was refused."""
-    params = {name: mask_within(str(value)) for name, value in refusal.get("params", {}).items()}
+    params = masked_facts(refusal.get("params", {}))
     told = explain(catalogue, refusal["code"], params, language)
     return ErrorLine(
         sheet=str(params.get("sheet", "")),
@@ -68,28 +71,26 @@ def show_refusal(refusal: Mapping[str, Any], catalogue: Catalogue, language: Lan
     )
 
 
-def _show_error(row: Row[Any], catalogue: Catalogue, language: Language, *, own: bool) -> ErrorLine:
-    hide = mask_within if own else _hide
-    params = {name: hide(value) if isinstance(value, str) else value for name, value in row.params.items()}
-    shown = {"value": hide(row.value), "field": row.header or row.field, "header": row.header}
-    told = explain(catalogue, row.code, {**shown, **params}, language)
+def _show_error(
+    row: Row[Any], catalogue: Catalogue, record_type: RecordType, language: Language, view: View
+) -> ErrorLine:
+    field = record_type.by_name.get(row.field)
+    shown = mask_field(row.value, field, view)
+    facts = {"value": row.value, "field": row.header or row.field, "header": row.header, **row.params}
+    told = explain(catalogue, row.code, masked_facts(facts, field, view), language)
     return ErrorLine(
-        sheet=row.sheet or "",
+        sheet=mask_within(row.sheet),
         row=row.sheet_row,
         column=row.column_letter,
-        header=row.header,
-        value=hide(row.value),
+        header=mask_within(row.header),
+        value=shown,
         level=row.level,
         code=row.code,
         title=_title(catalogue, row.code, language),
         message=told.message,
         fix=told.fix,
+        place=f"{row.row_no}/{row.error_no}" if view == "own" and shown != (row.value or "") else "",
     )
-
-
-def _hide(value: str | None) -> str:
-    """For who oversees: that there was a value, and how it begins."""
-    return f"{value[:1]}***" if value else ""
 
 
 def _title(catalogue: Catalogue, code: str, language: Language) -> str:

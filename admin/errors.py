@@ -43,7 +43,7 @@ def answer_page(request: Request[Any, Any, Any], error: Exception) -> Response[A
         _log.error("failed", path=request.url.path, kind=type(error).__name__, exc_info=not isinstance(error, HubError))
     _make_visit(request)
     english = request.auth.language == "en"
-    sentence = sentence_of(error, english=english) if isinstance(error, HubError) and status < 500 else ""
+    sentence = sentence_of(error, english=english) if isinstance(error, HubError) and status != 500 else ""
     page = {"heading": _TITLES.get(status, _OTHER_TITLE), "advice": _ADVICE.get(status, _OTHER_ADVICE)}
     return show(request, "message.html", status=status, sentence=sentence, **page)
 

@@ -19,9 +19,10 @@ class PageLink(msgspec.Struct, frozen=True, kw_only=True):
 
 PAGES = (
     PageLink(path="/changes", title=N_("变动清单"), rights=(Right.READ_CHANGE_LIST,)),
-    PageLink(path="/board", title=N_("月度总览"), rights=(Right.READ_ALL_SUBMISSIONS,)),
+    PageLink(path="/board", title=N_("月度总览"), rights=(Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)),
     PageLink(path="/submissions", title=N_("报送记录"), rights=(Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS)),
     PageLink(path="/submissions/new", title=N_("上传报送"), rights=(Right.SUBMIT,)),
+    PageLink(path="/audit", title=N_("审计查询"), rights=(Right.READ_AUDIT,)),
 )
 
 

@@ -8,10 +8,13 @@ from litestar.middleware import DefineMiddleware
 from litestar.static_files import create_static_files_router
 
 from admin.assets import STATIC
+from admin.audit_search import AuditController
 from admin.board import BoardController
 from admin.change_lists import ChangeListController
+from admin.own_account import OwnAccountController
 from admin.sign_in import SignInController
 from admin.submissions import SubmissionController
+from admin.unmasking import UnmaskingController
 from admin.uploads import UploadController
 from admin.visits import VisitMiddleware
 from hub.registry.permissions import Right
@@ -24,7 +27,15 @@ _A_DAY = 24 * 3600
 def panel_router(max_file_bytes: int) -> Router:
     """Every page; only the upload may have a large body. None of them is part of the API's description."""
     uploads = Router("/", route_handlers=[UploadController], request_max_body_size=max_file_bytes + _FORM_AROUND_FILE)
-    pages = [SignInController, SubmissionController, ChangeListController, BoardController]
+    pages = [
+        SignInController,
+        OwnAccountController,
+        SubmissionController,
+        ChangeListController,
+        BoardController,
+        UnmaskingController,
+        AuditController,
+    ]
     return Router(
         "/",
         route_handlers=[uploads, *pages],

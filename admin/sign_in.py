@@ -1,9 +1,12 @@
-"""Sign in, sign out, change one's password, switch the language."""
+"""Coming and going: password, then the second factor where there is one; sign out; the pages' language."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
+import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
@@ -15,21 +18,25 @@ from admin.navigation import first_page
 from admin.pages import go, show
 from admin.visits import SESSION_COOKIE, Visit, language_cookie, session_cookie
 from hub.database import Database, utc_now
-from hub.errors import BadRequest, NotFound
-from hub.registry import accounts, sessions
+from hub.errors import NotFound
+from hub.keyring import Keyring
+from hub.origins import client_address
+from hub.registry import second_factor, sessions
+from hub.registry.accounts import Account, load_account
 from hub.registry.permissions import Actor, Right
+from hub.registry.sign_in import Attempt, sign_in
+from hub.settings import Settings
 
 Visiting = Request[Actor | None, Visit, Any]
-_FORM = {"form": Provide(plain_form)}
+Form = NamedDependency[dict[str, str]]
+FORM = {"form": Provide(plain_form)}
 _REFUSED = N_("登录名或密码不正确，或账号暂时锁定。请核对后稍等片刻再试。")
-_WRONG_OLD = N_("原密码不正确。")
-_UNEQUAL = N_("两次输入的新密码不一致。")
-_UNFIT = N_("新密码须为 8 至 128 位，且不含登录名。")
+_WRONG_CODE = N_("验证码不正确、已用过或已过期。请等下一个验证码再试。")
 _CHANGED = N_("密码已修改，请用新密码登录。")
 
 
 class SignInController(Controller):
-    """The pages one needs no right for, or only to be signed in."""
+    """The pages one needs no right for."""
 
     @get("/sign-in", opt={"right": Right.PUBLIC}, sync_to_thread=True)
     def ask(self, request: Visiting, next: FromQuery[str] = "/", changed: FromQuery[bool] = False) -> Response[Any]:
@@ -38,44 +45,58 @@ class SignInController(Controller):
         notice = _CHANGED if changed else ""
         return show(request, "sign_in.html", next=own_path(next), login="", notice=notice, error="")
 
-    @post("/sign-in", opt={"right": Right.PUBLIC}, dependencies=_FORM, status_code=200, sync_to_thread=True)
+    @post("/sign-in", opt={"right": Right.PUBLIC}, dependencies=FORM, status_code=200, sync_to_thread=True)
     def enter(
-        self, request: Visiting, database: NamedDependency[Database], form: NamedDependency[dict[str, str]]
+        self,
+        request: Visiting,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        form: Form,
     ) -> Response[Any]:
         login, target = form.get("login", "").strip(), own_path(form.get("next", "/"))
-        account = _sign_in(database, login, form.get("password", ""))
+        account = _sign_in(database, attempt_of(request, settings), login, form.get("password", ""))
         if account is None:
             return show(request, "sign_in.html", status=401, next=target, login=login, notice="", error=_REFUSED)
-        answer = go(request, "/password" if account.must_change_password else target)
-        answer.set_cookie(session_cookie(_renew_session(database, request.auth, account)))
+        answer = go(request, _after_password(account, target))
+        level: sessions.Level = "password" if account.has_second_factor else "full"
+        answer.set_cookie(session_cookie(renew_session(request, database, settings, account.account_id, level)))
         return answer
 
-    @post("/sign-out", opt={"right": Right.PUBLIC}, dependencies=_FORM, status_code=200, sync_to_thread=True)
-    def leave(
-        self, request: Visiting, database: NamedDependency[Database], form: NamedDependency[dict[str, str]]
+    @get("/second-factor", opt={"right": Right.PUBLIC}, sync_to_thread=True)
+    def ask_code(self, request: Visiting, next: FromQuery[str] = "/") -> Response[Any]:
+        if request.auth.pending is None:
+            return go(request, "/sign-in")
+        return show(request, "second_factor.html", next=own_path(next), error="")
+
+    @post("/second-factor", opt={"right": Right.PUBLIC}, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def enter_code(
+        self,
+        request: Visiting,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        keyring: NamedDependency[Keyring],
+        form: Form,
     ) -> Response[Any]:
+        pending, target = request.auth.pending, own_path(form.get("next", "/"))
+        if pending is None:
+            return go(request, "/sign-in")
+        with database.begin() as connection:
+            attempt, code = attempt_of(request, settings), form.get("code", "")
+            right = second_factor.check_code(connection, keyring, pending.account_id, code, attempt)
+        if not right:
+            return show(request, "second_factor.html", status=401, next=target, error=_WRONG_CODE)
+        answer = go(request, "/password" if pending.must_change_password else target)
+        answer.set_cookie(session_cookie(renew_session(request, database, settings, pending.account_id)))
+        return answer
+
+    @post("/sign-out", opt={"right": Right.PUBLIC}, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def leave(self, request: Visiting, database: NamedDependency[Database], form: Form) -> Response[Any]:
         with database.begin() as connection:
             sessions.close_session(connection, request.auth.value)
         answer = go(request, "/sign-in")
         answer.delete_cookie(SESSION_COOKIE)
+        answer.headers["Clear-Site-Data"] = '"cache", "storage"'  # what the next person at this browser could find
         return answer
-
-    @get("/password", opt={"right": Right.SIGNED_IN}, sync_to_thread=True)
-    def ask_password(self, request: Visiting) -> Response[str]:
-        return show(request, "password.html", error="")
-
-    @post("/password", opt={"right": Right.SIGNED_IN}, dependencies=_FORM, status_code=200, sync_to_thread=True)
-    def change_password(
-        self,
-        request: Visiting,
-        database: NamedDependency[Database],
-        actor: NamedDependency[Actor],
-        form: NamedDependency[dict[str, str]],
-    ) -> Response[Any]:
-        error = _change_password(database, actor, form)
-        if error:
-            return show(request, "password.html", status=422, error=error)
-        return go(request, "/sign-in?changed=true")
 
     @get("/language/{language:str}", opt={"right": Right.PUBLIC}, sync_to_thread=False)
     def switch_language(self, language: FromPath[str], back: FromQuery[str] = "/") -> Response[Any]:
@@ -87,9 +108,18 @@ class SignInController(Controller):
         return answer
 
     @get("/", opt={"right": Right.SIGNED_IN}, sync_to_thread=True)
-    def home(self, request: Visiting, actor: NamedDependency[Actor]) -> Response[Any]:
+    def home(
+        self,
+        request: Visiting,
+        actor: NamedDependency[Actor],
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+    ) -> Response[Any]:
         if request.auth.session is not None and request.auth.session.must_change_password:
             return go(request, "/password")
+        with database.begin() as connection:
+            if load_account(connection, actor.name).must_enrol(settings.accounts):
+                return go(request, "/account/second-factor")
         page = first_page(actor)
         return go(request, page) if page else show(request, "home.html")
 
@@ -100,27 +130,40 @@ def own_path(path: str) -> str:
     return path if plain else "/"
 
 
-def _sign_in(database: Database, login: str, password: str) -> accounts.Account | None:
+def attempt_of(request: Request[Any, Any, Any], settings: Settings) -> Attempt:
+    return Attempt(utc_now(), settings.accounts, client_address(request))
+
+
+def _sign_in(database: Database, attempt: Attempt, login: str, password: str) -> Account | None:
+    now, policy, address = attempt
     with database.begin() as connection:
-        return accounts.sign_in(connection, login, password, now=utc_now())
+        return sign_in(connection, login, password, now=now, policy=policy, address=address)
 
 
-def _renew_session(database: Database, visit: Visit, account: accounts.Account) -> str:
-    """A new value at every sign-in; whatever the browser had before is worth nothing afterwards."""
+def _after_password(account: Account, target: str) -> str:
+    if account.has_second_factor:
+        return f"/second-factor?{urlencode({'next': target})}"
+    return "/password" if account.must_change_password else target
+
+
+def renew_session(
+    request: Request[Any, Visit, Any],
+    database: Database,
+    settings: Settings,
+    account_id: UUID,
+    level: sessions.Level = "full",
+) -> str:
+    """A new value at every step of a sign-in; whatever the browser had before is worth nothing afterwards."""
+    now, policy, address = attempt_of(request, settings)
+    browser = request.headers.get("user-agent", "")
     with database.begin() as connection:
-        sessions.close_session(connection, visit.value)
-        sessions.remove_dead_sessions(connection, utc_now())
-        return sessions.open_session(connection, account.account_id, utc_now())
-
-
-def _change_password(database: Database, actor: Actor, form: dict[str, str]) -> str:
-    """What is wrong with it, or nothing. A wrong old password counts, so its transaction is committed."""
-    old, new = form.get("old", ""), form.get("new", "")
-    if new != form.get("again", ""):
-        return _UNEQUAL
-    try:
-        with database.begin() as connection:
-            changed = accounts.change_password(connection, actor, actor.name, old, new, now=utc_now())
-    except BadRequest:
-        return _UNFIT
-    return "" if changed else _WRONG_OLD
+        sessions.close_session(connection, request.auth.value)
+        sessions.remove_dead_sessions(connection, now, policy)
+        value = sessions.open_session(
+            connection, account_id, now, policy=policy, level=level, address=address, browser=browser
+        )
+        opened = sessions.find_session(connection, value, now, policy)
+    if opened is not None:  # the page of this answer belongs to the new session already
+        renewed = msgspec.structs.replace(request.auth, value=value, token=opened.token, session=opened)
+        request.scope["auth"] = renewed
+    return value

@@ -18,9 +18,10 @@ from admin.words import COUNTS, DOORS, LEVELS
 from hub import audit
 from hub.database import Database
 from hub.exchange import listing, receipts
+from hub.exchange.small_cells import may_see_breakdown
 from hub.registry.organisations import find_organisation, list_organisations
 from hub.registry.permissions import Actor, Right
-from hub.registry.scope import Scope
+from hub.registry.scope import reach_of
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
@@ -52,7 +53,7 @@ class SubmissionController(Controller):
         wanted = listing.Wanted(
             period=period or None, organisation=organisation or None, record_type=record_type or None
         )
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             place = _place_of(connection, actor, before)
             rows = listing.list_submissions(connection, actor, wanted, place, _SUBMISSIONS_A_PAGE + 1)
             known = {one.code: one for one in list_organisations(connection, settings.district)}
@@ -61,6 +62,7 @@ class SubmissionController(Controller):
         more = shown[-1].submission_id if len(rows) > _SUBMISSIONS_A_PAGE else None
         page: dict[str, Any] = {"rows": shown, "more": more, "chosen": chosen, "sender": known.get(organisation)}
         own = not actor.may(Right.READ_ALL_SUBMISSIONS)
+        page["closed"] = {row.submission_id for row in shown if _is_closed(actor, catalogue, row)}
         return show(
             request, "submissions.html", record_types=catalogue.record_types, organisations=known, own=own, **page
         )
@@ -79,7 +81,7 @@ class SubmissionController(Controller):
         repeated: FromQuery[bool] = False,
     ) -> Response[str]:
         chosen = {"level": level, "code": code}
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             page = _read_submission(connection, catalogue, actor, submission_id, request.auth)
             page |= _read_errors(connection, catalogue, actor, page["row"], chosen, after, request.auth)
         return show(request, "submission.html", chosen=chosen, repeated=repeated, levels=LEVELS, **page)
@@ -93,7 +95,7 @@ class SubmissionController(Controller):
         actor: NamedDependency[Actor],
         submission_id: FromPath[UUID],
     ) -> Response[str]:
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             page = _read_submission(connection, catalogue, actor, submission_id, request.auth)
         answer = show(request, "_progress.html", **page)
         if page["final"]:
@@ -109,10 +111,15 @@ class SubmissionController(Controller):
         actor: NamedDependency[Actor],
         number: FromPath[str],
     ) -> Response[str]:
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             found = receipts.find(connection, number)
             page = _read_submission(connection, catalogue, actor, found.submission_id, request.auth)
         return show(request, "receipt.html", qr=draw_code(page["row"]), doors=DOORS, **page)
+
+
+def _is_closed(actor: Actor, catalogue: Catalogue, row: Row[Any]) -> bool:
+    """Of a submission of records that are clinical by existing, others than care see no more than that it is there."""
+    return not may_see_breakdown(actor, catalogue.record_types[row.record_type], row.organisation)
 
 
 def draw_code(row: Row[Any]) -> str:
@@ -146,6 +153,7 @@ def _read_submission(
         "record_type": catalogue.record_types[row.record_type],
         "refusal": show_refusal(row.refusal, catalogue, visit.language) if row.refusal else None,
         "count_titles": COUNTS,
+        "closed": _is_closed(actor, catalogue, row),
     }
 
 
@@ -158,10 +166,10 @@ def _read_errors(
     after: str,
     visit: Visit,
 ) -> dict[str, Any]:
-    """One page of row errors and the reasons; that they were read is noted. Who may not know of the rows gets reasons alone."""
+    """One page of row errors and the reasons; that they were read is noted. Who may not know of the rows gets neither."""
+    if _is_closed(actor, catalogue, row):
+        return {"errors": [], "reasons": [], "more": None}
     reasons = show_reasons(listing.count_row_errors(connection, row.submission_id), catalogue, visit.language)
-    if not Scope(actor=actor).may_see_type(row.record_type, row.organisation):
-        return {"errors": [], "reasons": reasons, "more": None}
     place = _error_place(after)
     wanted = listing.WantedErrors(level=chosen["level"] or None, code=chosen["code"] or None)
     found = listing.list_row_errors(connection, row.submission_id, wanted, place, _ERRORS_A_PAGE + 1)
@@ -172,7 +180,7 @@ def _read_errors(
     own = actor.organisation == row.organisation
     more = f"{shown[-1].row_no}.{shown[-1].error_no}" if len(found) > _ERRORS_A_PAGE else None
     return {
-        "errors": show_errors(shown, catalogue, visit.language, own=own),
+        "errors": show_errors(shown, catalogue, catalogue.record_types[row.record_type], visit.language, own=own),
         "reasons": reasons,
         "more": more,
     }

@@ -16,15 +16,17 @@ from anyio import to_thread
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.middleware.authentication import AbstractAuthenticationMiddleware, AuthenticationResult
+from sqlalchemy import Connection
 
 from admin.language import Language, chosen_language
 from hub.database import Database, utc_now
 from hub.errors import NotAllowed
 from hub.keyring import Keyring
-from hub.registry import accounts
+from hub.origins import client_address
+from hub.registry.accounts import actor_of
 from hub.registry.organisations import Organisation, find_organisation
-from hub.registry.permissions import Actor
 from hub.registry.sessions import Session, find_session
+from hub.settings import AccountPolicy
 
 SESSION_COOKIE = "__Host-sid"
 LANGUAGE_COOKIE = "__Host-lang"
@@ -51,11 +53,20 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     language: Language
     session: Session | None = None
+    pending: Session | None = None  # the password was right, the second factor is still missing: not signed in
     organisation: Organisation | None = None
 
     def check_token(self, token: str | None) -> None:
         if not hmac.compare_digest((token or "").encode(), self.token.encode()):
             raise StaleForm()
+
+
+class Knock(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request brings before anybody knows whose it is."""
+
+    value: str
+    language: Language
+    address: str
 
 
 class VisitMiddleware(AbstractAuthenticationMiddleware):
@@ -67,7 +78,8 @@ class VisitMiddleware(AbstractAuthenticationMiddleware):
         value = connection.cookies.get(SESSION_COOKIE, "")
         language = chosen_language(connection.cookies.get(LANGUAGE_COOKIE))
         state = connection.app.state
-        return await to_thread.run_sync(_look_up, state.database, state.keyring, value, language)
+        knock = Knock(value=value, language=language, address=client_address(connection))
+        return await to_thread.run_sync(_look_up, state.database, state.keyring, state.settings.accounts, knock)
 
 
 def refuse_foreign_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
@@ -100,22 +112,27 @@ def anonymous_visit(keyring: Keyring, value: str, language: Language) -> Visit:
     return Visit(value=kept, is_new=is_new, token=_mac(keyring, "form", kept), language=language)
 
 
-def _look_up(database: Database, keyring: Keyring, value: str, language: Language) -> AuthenticationResult:
-    signed_in = _find_signed_in(database, value) if value else None
-    if signed_in is None:
-        return AuthenticationResult(user=None, auth=anonymous_visit(keyring, value, language))
-    session, actor, its = signed_in
-    visit = Visit(value=value, is_new=False, token=session.token, language=language, session=session, organisation=its)
-    return AuthenticationResult(user=actor, auth=visit)
-
-
-def _find_signed_in(database: Database, value: str) -> tuple[Session, Actor, Organisation | None] | None:
+def _look_up(database: Database, keyring: Keyring, policy: AccountPolicy, knock: Knock) -> AuthenticationResult:
     with database.begin() as connection:
-        session = find_session(connection, value, utc_now())
-        actor = accounts.actor_of(connection, session.account_id, "panel") if session else None
-        if session is None or actor is None:
-            return None
-        return session, actor, find_organisation(connection, actor.organisation)
+        session = find_session(connection, knock.value, utc_now(), policy) if knock.value else None
+        known = _recognise(connection, policy, knock, session) if session else None
+    if known is None:
+        return AuthenticationResult(user=None, auth=anonymous_visit(keyring, knock.value, knock.language))
+    return known
+
+
+def _recognise(
+    connection: Connection, policy: AccountPolicy, knock: Knock, session: Session
+) -> AuthenticationResult | None:
+    """Whoever has only given the password is nobody yet, for every page but that of the second factor."""
+    visit = Visit(value=knock.value, is_new=False, token=session.token, language=knock.language)
+    actor = actor_of(connection, session.account_id, "panel", policy=policy, address=knock.address)
+    if actor is None:
+        return None
+    if session.level != "full":
+        return AuthenticationResult(user=None, auth=msgspec.structs.replace(visit, pending=session))
+    its = find_organisation(connection, actor.organisation)
+    return AuthenticationResult(user=actor, auth=msgspec.structs.replace(visit, session=session, organisation=its))
 
 
 def _issue(keyring: Keyring) -> str:

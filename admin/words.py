@@ -29,3 +29,15 @@ DOORS = {
     "command": N_("命令行"),
     "system": N_("系统"),
 }
+ROLES = {
+    "department_clerk": N_("部门报送员"),
+    "data_officer": N_("部门数据专员"),
+    "town_officer": N_("镇街经办人"),
+    "care_worker": N_("医护人员"),
+    "bureau_operator": N_("区局经办人"),
+    "bureau_leader": N_("区局领导"),
+    "system_administrator": N_("系统管理员"),
+    "security_administrator": N_("安全管理员"),
+    "auditor": N_("审计管理员"),
+    "integrator": N_("系统对接人员"),
+}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from hub.commands.areas import area
+from hub.commands.audit import audit
 from hub.commands.keeping import keeping
-from hub.commands.reading import audit, feed, reading
+from hub.commands.keys import key
+from hub.commands.reading import feed, reading
 from hub.commands.running import running
 from hub.commands.sending import sending
 
@@ -22,6 +24,7 @@ for verbs in (running, sending, reading, keeping):
 app.add_typer(feed, name="feed")
 app.add_typer(audit, name="audit")
 app.add_typer(area, name="area")
+app.add_typer(key, name="key")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin.errors import answer_page
 from admin.routes import panel_router, static_router
@@ -19,7 +19,10 @@ from hub.database import Database
 from hub.errors import HubError
 from hub.gate import require_right
 from hub.keyring import Keyring
+from hub.limits import Limits
+from hub.origins import refuse_wrong_host, refuse_wrong_settings
 from hub.problems import answer_problem
+from hub.refusals import note_refusal
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
@@ -59,7 +62,8 @@ def create_app(
         "keyring": keyring,
         "audit_database": audit_database,
     }
-    return Litestar(
+    refuse_wrong_settings(settings)
+    app = Litestar(
         route_handlers=[*api_routers(settings.max_file_bytes), panel_router(settings.max_file_bytes), static_router()],
         dependencies={
             **{name: _provide(part) for name, part in parts.items()},
@@ -72,6 +76,34 @@ def create_app(
         openapi_config=_openapi(),
         request_max_body_size=64 * 1024,
     )
+    app.asgi_handler = _behind_edge(app.asgi_handler, Limits(settings.requests_per_minute))
+    return app
+
+
+def _behind_edge(inside: ASGIApp, limits: Limits) -> ASGIApp:
+    """Before any route is looked for: whom the request takes us for, and whether it is one too many."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request[Any, Any, Any](scope)
+        try:
+            refuse_wrong_host(request)
+            limits.count(request)
+        except HubError as refused:
+            nameless = _without_host(scope)
+            refusal = _answer_error(nameless, refused).to_asgi_response(None, nameless)
+            await refusal(scope, receive, send)
+            return
+        await inside(scope, receive, send)
+        limits.learn(request)
+
+    return answer
+
+
+def _without_host(scope: Scope) -> Request[Any, Any, Any]:
+    """A refusal is written without the name it may be about: a broken one would break the answer too."""
+    nameless = scope.copy()
+    nameless["headers"] = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    return Request(nameless)
 
 
 def _provide(part: object) -> Provide:
@@ -83,11 +115,14 @@ def _actor(request: Request[Actor, Any, Any]) -> Actor:
 
 
 def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """A problem document for programs, a page for people."""
+    """A problem document for programs, a page for people; a refusal is noted once it is answered."""
     wants_page = "text/html" in request.headers.get("accept", "")
     if wants_page and not request.url.path.startswith(_FOR_PROGRAMS):
-        return answer_page(request, error)
-    return answer_problem(request, error)
+        answer = answer_page(request, error)
+    else:
+        answer = answer_problem(request, error)
+    answer.background = note_refusal(request, error)
+    return answer
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:

@@ -42,8 +42,7 @@ class Database:
         self.district = district
         self.url = make_url(url).set(drivername="postgresql+psycopg")
         self._timeouts = (
-            f"SET LOCAL lock_timeout = {int(lock_timeout_ms)};"
-            " SET LOCAL idle_in_transaction_session_timeout = '10min'"
+            f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}; SET LOCAL idle_in_transaction_session_timeout = '10min'"
         )
         self.engine = create_engine(
             self.url,

@@ -30,6 +30,7 @@ from sqlalchemy.engine import URL
 from hub.errors import DatabaseUnavailable
 
 LOGIN_ROLES = ("hub_owner", "hub_app", "hub_worker", "hub_read", "hub_audit")
+CARE_ROLE = "hub_care"  # nobody signs in as it: the app becomes it while it serves a care slice
 SUPERUSER = "hub_super"
 START_LIMIT_SECONDS = 90.0
 STOP_LIMIT_SECONDS = 60.0
@@ -197,6 +198,10 @@ class Cluster:
                     password = psycopg.sql.Literal(passwords[role])
                     name = psycopg.sql.Identifier(role)
                     connection.execute(psycopg.sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, password))
+            if CARE_ROLE not in known:
+                connection.execute(f"CREATE ROLE {CARE_ROLE} NOLOGIN")
+            connection.execute("ALTER ROLE hub_app NOINHERIT")
+            connection.execute(f"GRANT {CARE_ROLE} TO hub_app")
             connection.execute("ALTER ROLE hub_owner CREATEDB")
             databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
             if "hub" not in databases:

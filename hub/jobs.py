@@ -23,12 +23,15 @@ from procrastinate.manager import JobManager
 from sqlalchemy import Connection, select, update
 
 from hub import audit
-from hub.database import Database, driver, run_sql, utc_now
+from hub.database import NOTHING, Database, Reach, driver, run_sql, utc_now
 from hub.errors import HubError
 from hub.exchange import pipeline, receipts, receive
 from hub.faults import point
-from hub.registry.permissions import Actor, Right
+from hub.keyring import Keyring
+from hub.operations import audit_anchors
+from hub.registry.permissions import SYSTEM_ACTOR, Actor, Right
 from hub.registry.rights import declares
+from hub.registry.scope import reach_of
 from hub.settings import Settings
 from hub.tables import submission
 from mappings.catalogue import Catalogue, load_catalogue
@@ -128,10 +131,10 @@ def worker_is_alive(connection: Connection) -> bool:
     return bool(run_sql(connection, held, a=_PRESENCE[0], b=_PRESENCE[1]))
 
 
-def wait_until_final(database: Database, submission_id: UUID, seconds: float) -> bool:
+def wait_until_final(database: Database, submission_id: UUID, seconds: float, reach: Reach = NOTHING) -> bool:
     """Look at the ledger until the submission is final; False when the time is over first."""
     until = time.monotonic() + seconds
-    while not _is_final(database, submission_id):
+    while not _is_final(database, submission_id, reach):
         if time.monotonic() > until:
             return False
         time.sleep(_LOOK_AGAIN_SECONDS)
@@ -209,9 +212,18 @@ def sweep_submissions(context: JobContext, timestamp: int) -> None:
 @queue.periodic(cron="*/5 * * * *")
 @queue.task(name="seal_audit", pass_context=True, queueing_lock="seal_audit")
 def seal_audit(context: JobContext, timestamp: int) -> None:
-    """Link the new audit lines to the sealed ones."""
-    with _tools(context)[0].begin() as connection:
-        audit.seal(connection, utc_now())
+    """Link the new audit lines to the sealed ones, and write the new head outside the database."""
+    database, settings = _tools(context)
+    audit_anchors.keep(database, settings, Keyring.load(settings.home), utc_now())
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="5 16 * * *")  # just after midnight in Shanghai
+@queue.task(name="anchor_audit", pass_context=True, queueing_lock="anchor_audit")
+def anchor_audit(context: JobContext, timestamp: int) -> None:
+    """One anchor a day at least, whatever happened on it."""
+    database, settings = _tools(context)
+    audit_anchors.anchor(database, settings, Keyring.load(settings.home), SYSTEM_ACTOR, utc_now())
 
 
 @declares(Right.SYSTEM)
@@ -235,7 +247,7 @@ def _catalogue() -> Catalogue:
 def _admit(database: Database, actor: Actor, sending: receive.Sending, catalogue: Catalogue) -> None:
     """Refuse early, and note the refusal: it must outlive the transaction it ends."""
     try:
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             receive.admit(connection, catalogue, actor, sending)
     except HubError as refused:
         with database.begin() as connection:
@@ -247,7 +259,7 @@ def _admit(database: Database, actor: Actor, sending: receive.Sending, catalogue
 def _enter(
     database: Database, settings: Settings, actor: Actor, file: receive.StoredFile, sending: receive.Sending
 ) -> receive.Received:
-    with database.begin() as connection:
+    with database.begin(reach_of(actor)) as connection:
         received = receive.receive(connection, settings, actor, file, sending)
         point("accept.before_enqueue")
         if received.must_run:
@@ -350,7 +362,7 @@ def _is_worked_on(database: Database) -> bool:
         return worker_is_alive(connection)
 
 
-def _is_final(database: Database, submission_id: UUID) -> bool:
-    with database.begin() as connection:
+def _is_final(database: Database, submission_id: UUID, reach: Reach) -> bool:
+    with database.begin(reach) as connection:
         row = connection.execute(select(submission).where(submission.c.submission_id == submission_id)).one()
     return receipts.is_final(row)

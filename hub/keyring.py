@@ -7,6 +7,7 @@ replaced while what was signed or sealed before stays readable. ``public_keys.js
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import os
 import secrets
@@ -69,6 +70,11 @@ class Keyring:
     def digest_key(self) -> bytes:
         """32 bytes for keyed digests of contents."""
         return self._kept.digest
+
+    @property
+    def audit_key(self) -> bytes:
+        """32 bytes that mark audit lines as the hub's own; made from the digest key, so that old keyrings have it."""
+        return hmac.digest(self._kept.digest, b"hub audit lines", "sha256")
 
     @property
     def signing_key_id(self) -> str:

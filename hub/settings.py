@@ -11,6 +11,8 @@ import msgspec
 
 from hub.errors import HubError
 
+SHORTEST_AUDIT_YEARS = 3
+
 
 class BadSettings(HubError):
     """设置有误，请检查 hub.toml 与环境变量。 The settings are wrong: check hub.toml and the environment."""
@@ -18,7 +20,7 @@ class BadSettings(HubError):
     problem = "bad-settings"
 
 
-class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
+class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[accounts]`` in hub.toml: what GB/T 22239-2019 and OWASP ASVS 5.0 leave to the site."""
 
     password_least_length: int = 8
@@ -26,6 +28,8 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
     password_least_classes: int = 3  # of lower case, upper case, digits, signs, other scripts
     password_days: int = 0  # 0: no forced change (ASVS 6.2.10); assessors of 等保 usually ask for 90
     password_history: int = 5  # so many earlier passwords are not taken again
+    first_password_days: int = 7  # a first or reset password not changed by then opens nothing; 0: it stays good
+    forbidden_words: tuple[str, ...] = ()  # no password contains them, beside those of hub/registry/passwords.py
     free_attempts: int = 5  # wrong passwords before an account is locked for a while
     address_free_attempts: int = 20  # the same for an address, whichever accounts it tries
     longest_lock_minutes: int = 15
@@ -35,7 +39,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
     second_factor_roles: tuple[str, ...] = ("system_administrator", "security_administrator", "auditor")
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a district can set. Sizes in bytes, times in seconds unless the name says otherwise."""
 
     home: Path
@@ -96,9 +100,18 @@ def load_settings(home: Path | None = None, **changes: object) -> Settings:
     place = Path(home or os.environ.get("HUB_HOME") or ".hub").absolute()
     chosen: dict[str, Any] = {**_read_file(place / "hub.toml"), **_read_environment(), **changes, "home": place}
     try:
-        return msgspec.convert(chosen, Settings, strict=False)
+        return _require_audit_years(msgspec.convert(chosen, Settings, strict=False))
     except msgspec.ValidationError as wrong:
         raise BadSettings(str(wrong)) from wrong
+
+
+def _require_audit_years(settings: Settings) -> Settings:
+    if settings.audit_years < SHORTEST_AUDIT_YEARS:
+        raise BadSettings(
+            f"audit_years = {settings.audit_years}：审计至少保存 {SHORTEST_AUDIT_YEARS} 年。"
+            f" The audit is kept for {SHORTEST_AUDIT_YEARS} years at least."
+        )
+    return settings
 
 
 def _read_file(path: Path) -> dict[str, Any]:

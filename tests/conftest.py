@@ -70,6 +70,8 @@ def settings(tmp_path: Path, urls: Urls) -> Settings:
         database_url=urls.app,
         owner_url=urls.owner,
         worker_url=urls.worker,
+        audit_url=urls.audit,
+        accounts={"second_factor_roles": []},
         fictitious_prefixes=("999001",),
         demo=True,
     )

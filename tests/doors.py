@@ -80,8 +80,11 @@ def founded_hub(database: Database, app_database: Database, settings: Settings, 
     """``database`` is the worker's, ``app_database`` the web door's."""
     with app_database.begin() as connection:
         keys = _found(connection, settings)
-    app = create_app(settings, app_database, catalogue, Keyring.load(settings.home))
+    audit_database = Database(settings.audit_url, settings.district) if settings.audit_url else None
+    app = create_app(settings, app_database, catalogue, Keyring.load(settings.home), audit_database)
     yield Hub(app, settings, database, app_database, keys)
+    if audit_database is not None:
+        audit_database.close()
 
 
 def _found(connection: Connection, settings: Settings) -> dict[str, str]:

@@ -15,6 +15,7 @@ from litestar.testing import TestClient
 
 from hub.database import Database
 from hub.registry.permissions import SYSTEM_ACTOR
+from hub.registry.scope import reach_of
 from hub.registry.slice_definition import SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
 from hub.settings import Settings
@@ -169,7 +170,7 @@ def test_record_types_say_what_one_may_send(client: TestClient[Litestar], hub: H
 def subscription(app_database: Database, catalogue: Catalogue, hub: Hub) -> str:
     definition = SliceDefinition((SliceType("hukou_move_in", ("name", "id_no", "move_date")),))
     terms = Terms(purpose="就业服务", legal_basis="政务数据共享条例第二十条")
-    with app_database.begin() as connection:
+    with app_database.begin(reach_of(SYSTEM_ACTOR)) as connection:
         create_subscription(
             connection, SYSTEM_ACTOR, catalogue,
             code="labour-moves", organisation="labour", title="迁入人员", definition=definition, terms=terms,

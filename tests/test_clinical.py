@@ -22,6 +22,7 @@ from hub.exchange.receipts import read_receipt
 from hub.exchange.slices import FeedContext, read_page, snapshot
 from hub.keyring import Keyring
 from hub.registry.permissions import SYSTEM_ACTOR
+from hub.registry.scope import reach_of
 from hub.registry.slice_definition import SliceDefinition, SliceType, check_definition
 from hub.registry.subscriptions import Terms, create_subscription
 from hub.settings import Settings
@@ -41,6 +42,7 @@ ACCEPTED = {
 }
 OUTSIDE = ("public_security", "labour")
 TERMS = Terms(purpose="核对", legal_basis="条例")
+KEEPER = reach_of(SYSTEM_ACTOR)
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def test_a_planted_clinical_value_is_in_no_table_receipt_log_or_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     open_types = ("birth_certificate", "death_certificate")
-    with hub.served.begin() as connection:
+    with hub.served.begin(KEEPER) as connection:
         for organisation in OUTSIDE:
             create_subscription(
                 connection, SYSTEM_ACTOR, catalogue, code=organisation, organisation=organisation, title="非照护",
@@ -141,7 +143,7 @@ def test_a_planted_clinical_value_is_in_no_table_receipt_log_or_answer(
     numbers = send(hub, catalogue, sheets)
     wanted = markers(sheets)
     assert len(wanted) > 20
-    with hub.served.begin() as connection:
+    with hub.served.begin(KEEPER) as connection:
         languages: tuple[Literal["zh", "en"], ...] = ("zh", "en")
         told = [read_receipt(connection, number, each, catalogue=catalogue) for number in numbers for each in languages]
         values = run_sql(connection, "SELECT value, params FROM {d}.row_error")
@@ -187,18 +189,17 @@ def town_change_list(hub: Hub) -> str:
 
 
 def test_a_care_unit_pulls_what_was_planted(hub: Hub, catalogue: Catalogue, context: FeedContext) -> None:
-    with hub.served.begin() as connection:
+    with hub.served.begin(KEEPER) as connection:
         create_subscription(
             connection, SYSTEM_ACTOR, catalogue, code="care", organisation="mch_station", title="照护",
             definition=definition_of(catalogue, tuple(SENDERS), clinical=True), terms=TERMS,
         )  # fmt: skip
     send(hub, catalogue, planted(catalogue))
-    with hub.served.begin() as connection:
+    with hub.served.begin(KEEPER) as connection:
         page = read_page(connection, SYSTEM_ACTOR, context, "care")
     wanted = [value for values in ACCEPTED.values() for value in values.values()]
     assert found_in(page.changes, wanted) == sorted(wanted)
-    repeatable = hub.served.engine.connect().execution_options(isolation_level="REPEATABLE READ")
-    with repeatable as connection, connection.begin():
+    with hub.served.begin(KEEPER, isolation="REPEATABLE READ") as connection:
         assert found_in("".join(snapshot(connection, SYSTEM_ACTOR, context, "care")), wanted) == sorted(wanted)
 
 
@@ -232,9 +233,9 @@ def test_a_clinical_definition_forced_into_the_table_is_refused_at_the_pull(
         wanted = {"record_type": code, "fields": [clinical], "conditions": []}
         forced = json.dumps({"record_types": [wanted], "areas": harmless.areas})
         run_sql(connection, "UPDATE {d}.subscription_version SET definition = CAST(:forced AS jsonb)", forced=forced)
-    with hub.served.begin() as connection, pytest.raises(ClinicalBoundary):
+    with hub.served.begin(KEEPER) as connection, pytest.raises(ClinicalBoundary):
         read_page(connection, SYSTEM_ACTOR, context, "forced")
-    with hub.served.begin() as connection, pytest.raises(ClinicalBoundary):
+    with hub.served.begin(KEEPER) as connection, pytest.raises(ClinicalBoundary):
         list(snapshot(connection, SYSTEM_ACTOR, context, "forced"))
     if organisation in hub.keys:
         with TestClient(hub.app) as client:

@@ -112,6 +112,7 @@ def test_every_job_declares_its_right() -> None:
 
 # Written without an actor of their own, and why that is right.
 WRITES_WITHOUT_ACTOR = {
+    "hub/registry/machine_identity.py": "a machine's coming: when its key was last used",
     "hub/exchange/pipeline.py": "the line itself: the submission names its actor",
     "hub/exchange/link.py": "a stage: the submission names its actor",
     "hub/exchange/merge.py": "a stage: the submission names its actor",
@@ -123,7 +124,8 @@ WRITES_WITHOUT_ACTOR = {
     "hub/operations/provisioning.py": "the owner of the database, before there is any account",
     "hub/operations/backup.py": "the owner of the database: the command that calls it writes the line",
     "hub/registry/sessions.py": "a browser's coming and going: accounts writes the line of the sign-in",
-    "hub/registry/accounts.py:sign_in": "who signs in is not yet an actor; its line names the login",
+    "hub/registry/sign_in.py:sign_in": "who signs in is not yet an actor; its line names the login",
+    "hub/registry/second_factor.py:check_code": "who signs in is not yet an actor; its line names the login",
 }
 
 

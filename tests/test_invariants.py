@@ -30,6 +30,7 @@ from hub.keyring import Keyring
 from hub.registry.area_changes import merge_areas
 from hub.registry.areas import load_area_index
 from hub.registry.permissions import SYSTEM_ACTOR
+from hub.registry.scope import reach_of
 from hub.registry.slice_definition import SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
 from hub.settings import Settings
@@ -340,7 +341,7 @@ def feed_context(hub: Hub, catalogue: Catalogue) -> FeedContext:
 
 
 def subscribe(hub: Hub, catalogue: Catalogue, code: str, definition: SliceDefinition) -> None:
-    with hub.served.begin() as connection:
+    with hub.served.begin(reach_of(SYSTEM_ACTOR)) as connection:
         create_subscription(
             connection,
             SYSTEM_ACTOR,
@@ -356,7 +357,7 @@ def subscribe(hub: Hub, catalogue: Catalogue, code: str, definition: SliceDefini
 def replay(hub: Hub, catalogue: Catalogue, code: str, held: dict[str, Any], cursor: str | None) -> str:
     """Apply every page behind the cursor to what the subscriber holds; the new cursor."""
     while True:
-        with hub.worker.begin() as connection:
+        with hub.served.begin({"registry": "on"}) as connection:  # the opened slice alone decides what is seen
             page = read_page(connection, SYSTEM_ACTOR, feed_context(hub, catalogue), code, cursor, limit=2)
         for change in json.loads(f"[{page.changes}]"):
             assert (change["op"] == "enter") == (change["record_id"] not in held)

@@ -146,7 +146,7 @@ def district(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.Te
     """One database for all stories: each is one transaction that is rolled back."""
     name = f"oracle_{os.getpid()}"
     execute(cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
-    database = Database(cluster.urls(name).owner, "d999001")
+    database = Database(cluster.urls(name).superuser, "d999001")
     with database.begin() as connection:
         prepare(connection, catalogue)
     yield District(database, catalogue, Keyring.load(tmp_path_factory.mktemp("keys")))
@@ -245,6 +245,7 @@ def check_slices(connection: Connection, oracle: Oracle, context: FeedContext) -
 
 def replay(connection: Connection, context: FeedContext, code: str) -> dict[str, dict[str, Any]]:
     """What a subscriber holds after reading every page; each change must fit what it holds."""
+    serve(connection)
     actor = SYSTEM_ACTOR
     held: dict[str, dict[str, Any]] = {}
     cursor, expected_no = None, 1
@@ -261,4 +262,10 @@ def replay(connection: Connection, context: FeedContext, code: str) -> dict[str,
                 held[change["record_id"]] = change["after"]
         cursor = page.next
         if not page.more:
+            connection.exec_driver_sql("RESET ROLE")
             return held
+
+
+def serve(connection: Connection) -> None:
+    """From here on as the web door: row security shows the opened slice and nothing else."""
+    connection.exec_driver_sql("SET LOCAL ROLE hub_app; SET LOCAL hub.registry = 'on'")

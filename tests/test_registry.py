@@ -11,15 +11,19 @@ from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
 from hub.registry import accounts
 from hub.registry.api_keys import actor_of_key, issue_key, list_keys, revoke_key
 from hub.registry.areas import load_area_index
+from hub.registry.lockout import FIRST_LOCK, lock_after
 from hub.registry.organisations import list_organisations, load_organisation, set_enabled
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor, Right
 from hub.registry.rights import declared_right, declares, require
+from hub.registry.sign_in import change_password
+from hub.registry.sign_in import sign_in as come_in
+from hub.settings import AccountPolicy
 from hub.tables import account, api_key
 from hub.tables import audit as audit_table
 from tests import district
 from tests.district import GUANGMING, KINDS, QINGXI, actor, enter
 
-PASSWORD = "correct-horse-battery"
+PASSWORD = "Correct-7-horse-battery"
 
 
 @pytest.fixture
@@ -94,7 +98,7 @@ def create(database: Database, login: str = "wang", organisation: str = "labour"
 
 def sign_in(database: Database, login: str, password: str, later: timedelta = timedelta()) -> accounts.Account | None:
     with database.begin() as connection:
-        return accounts.sign_in(connection, login, password, now=utc_now() + later)
+        return come_in(connection, login, password, now=utc_now() + later)
 
 
 def test_an_account_signs_in_and_acts_with_its_roles(hub: Database) -> None:
@@ -111,31 +115,32 @@ def test_an_account_signs_in_and_acts_with_its_roles(hub: Database) -> None:
 
 def test_a_first_password_lets_nobody_do_anything_but_change_it(hub: Database) -> None:
     create(hub)
-    new = "another-long-password"
+    new, first = "Another-long-password-2", "Given-first-password-1"
     with hub.begin() as connection:
-        accounts.reset_password(connection, SYSTEM_ACTOR, "wang", PASSWORD)
+        accounts.reset_password(connection, SYSTEM_ACTOR, "wang", first)
         its = accounts.load_account(connection, "wang")
         who = accounts.actor_of(connection, its.account_id, "panel")
         assert who is not None and who.rights == {Right.SIGNED_IN}
-        assert not accounts.change_password(connection, who, "wang", "wrong-password", new, now=utc_now())
-        assert accounts.change_password(connection, who, "wang", PASSWORD, new, now=utc_now())
+        assert not change_password(connection, who, "wang", "wrong-password", new, now=utc_now())
+        assert change_password(connection, who, "wang", first, new, now=utc_now())
         who = accounts.actor_of(connection, its.account_id, "panel")
         assert who is not None and who.may(Right.SUBMIT)
-    assert sign_in(hub, "wang", PASSWORD) is None
+    assert sign_in(hub, "wang", first) is None
     assert sign_in(hub, "wang", new) is not None
 
 
 def test_wrong_passwords_lock_for_a_while_and_never_for_good(hub: Database) -> None:
     create(hub)
-    for _ in range(accounts.FREE_ATTEMPTS):
+    policy = AccountPolicy()
+    for _ in range(policy.free_attempts):
         assert sign_in(hub, "wang", "wrong-password") is None
     assert sign_in(hub, "wang", PASSWORD) is None
-    assert sign_in(hub, "wang", PASSWORD, accounts.FIRST_LOCK + timedelta(seconds=1)) is not None
+    assert sign_in(hub, "wang", PASSWORD, FIRST_LOCK + timedelta(seconds=1)) is not None
     assert sign_in(hub, "wang", PASSWORD) is not None
     now = utc_now()
-    assert accounts.lock_after(accounts.FREE_ATTEMPTS - 1, now) is None
-    assert accounts.lock_after(accounts.FREE_ATTEMPTS + 2, now) == now + 4 * accounts.FIRST_LOCK
-    assert accounts.lock_after(100_000, now) == now + accounts.LONGEST_LOCK
+    assert lock_after(policy.free_attempts - 1, now, policy) is None
+    assert lock_after(policy.free_attempts + 2, now, policy) == now + 4 * FIRST_LOCK
+    assert lock_after(100_000, now, policy) == now + timedelta(minutes=policy.longest_lock_minutes)
 
 
 def test_an_unknown_login_takes_as_long_as_a_wrong_password(hub: Database) -> None:
@@ -182,7 +187,7 @@ def test_roles_exclude_each_other_and_fit_the_organisation(
         create(hub, "li", organisation, *roles)
 
 
-@pytest.mark.parametrize("password", ["short", "x" * 129, "my-wang-password"])
+@pytest.mark.parametrize("password", ["Sh-0rt", "xX-1" * 33, "My-wang-password-1"])
 def test_weak_passwords_are_refused(hub: Database, password: str) -> None:
     create(hub)
     with hub.begin() as connection, pytest.raises(BadRequest):

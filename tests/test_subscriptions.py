@@ -12,7 +12,7 @@ from hub.registry.area_changes import split_area
 from hub.registry.areas import AreaRow, load_area_index
 from hub.registry.hunting_rules import CARE_ONLY_TYPES
 from hub.registry.permissions import SYSTEM_ACTOR
-from hub.registry.scope import scope_for
+from hub.registry.scope import reach_of, scope_for
 from hub.registry.slice_definition import Condition, SliceDefinition, SliceType, check_definition, definition_digest
 from hub.registry.subscriptions import (
     Terms,
@@ -30,6 +30,7 @@ from tests import district
 from tests.district import BAILU, DISTRICT, GUANGMING, QINGXI, QINGXI_OFFICE, actor
 
 TODAY = date(2026, 11, 22)
+KEEPER = reach_of(SYSTEM_ACTOR)
 TERMS = Terms(purpose="户籍登记", legal_basis="户口登记条例第七条", expires_on=date(2027, 6, 30))
 
 
@@ -159,7 +160,7 @@ def test_a_definition_has_one_digest_in_whatever_order_it_is_written() -> None:
 def subscribe(
     database: Database, catalogue: Catalogue, organisation: str, definition: SliceDefinition, terms: Terms = TERMS
 ) -> str:
-    with database.begin() as connection:
+    with database.begin(KEEPER) as connection:
         made = create_subscription(
             connection,
             SYSTEM_ACTOR,
@@ -178,7 +179,7 @@ BIRTHS = slice_of("birth_certificate", "cert_no", "child_name", "mother_name")
 
 def test_a_subscription_is_pulled_by_its_organisation_until_it_expires(hub: Database, catalogue: Catalogue) -> None:
     code = subscribe(hub, catalogue, "public_security", BIRTHS)
-    with hub.begin() as connection:
+    with hub.begin(KEEPER) as connection:
         found = load_for_pull(connection, actor(), catalogue, code, TODAY)
         assert found.definition == BIRTHS and found.version == found.epoch == 1
         assert load_subscription(connection, found.subscription_id) == found
@@ -189,7 +190,7 @@ def test_a_subscription_is_pulled_by_its_organisation_until_it_expires(hub: Data
 
 def test_anothers_subscription_looks_as_if_it_did_not_exist(hub: Database, catalogue: Catalogue) -> None:
     code = subscribe(hub, catalogue, "public_security", BIRTHS)
-    with hub.begin() as connection:
+    with hub.begin(KEEPER) as connection:
         for wanted in (code, "no-such-subscription"):
             with pytest.raises(NotFound):
                 load_for_pull(connection, actor("labour"), catalogue, wanted, TODAY)
@@ -206,7 +207,7 @@ def test_without_purpose_and_legal_basis_there_is_no_slice(hub: Database, catalo
 def test_a_changed_subscription_begins_a_new_epoch_and_keeps_its_versions(hub: Database, catalogue: Catalogue) -> None:
     code = subscribe(hub, catalogue, "public_security", BIRTHS)
     narrower = slice_of("birth_certificate", "cert_no")
-    with hub.begin() as connection:
+    with hub.begin(KEEPER) as connection:
         changed = change_subscription(connection, SYSTEM_ACTOR, catalogue, code, definition=narrower, terms=TERMS)
         assert (changed.version, changed.epoch, changed.definition) == (2, 2, narrower)
         assert load_version(connection, changed.subscription_id, 1) == BIRTHS
@@ -214,7 +215,7 @@ def test_a_changed_subscription_begins_a_new_epoch_and_keeps_its_versions(hub: D
 
 def test_a_suspended_subscription_resumes_and_an_ended_one_does_not(hub: Database, catalogue: Catalogue) -> None:
     code = subscribe(hub, catalogue, "public_security", BIRTHS)
-    with hub.begin() as connection:
+    with hub.begin(KEEPER) as connection:
         set_state(connection, SYSTEM_ACTOR, code, "suspended")
         with pytest.raises(NotAllowed):
             load_for_pull(connection, actor(), catalogue, code, TODAY)
@@ -234,7 +235,7 @@ def test_no_organisation_outside_care_gets_a_clinical_slice(
     clinical = slice_of("birth_certificate", "cert_no", "gest_weeks", areas=(QINGXI,))
     with pytest.raises(ClinicalBoundary):
         subscribe(hub, catalogue, organisation, clinical)
-    with hub.begin() as connection:
+    with hub.begin(KEEPER) as connection:
         assert connection.execute(select(subscription)).all() == []
 
 
@@ -247,7 +248,7 @@ def test_a_field_classed_clinical_later_is_no_longer_pulled(hub: Database, catal
     )
     types = catalogue.record_types | {births.code: msgspec.structs.replace(births, fields=fields)}
     stricter = msgspec.structs.replace(catalogue, record_types=types)
-    with hub.begin() as connection, pytest.raises(ClinicalBoundary):
+    with hub.begin(KEEPER) as connection, pytest.raises(ClinicalBoundary):
         load_for_pull(connection, actor(), stricter, code, TODAY)
 
 
@@ -255,7 +256,7 @@ def test_a_village_gone_to_another_town_is_no_longer_pulled(hub: Database, catal
     office, village = QINGXI_OFFICE, slice_of("marriage", "male_name", areas=(GUANGMING,))
     code = subscribe(hub, catalogue, office, village)
     new = AreaRow("999001101000", "石桥镇", "town", "999001000000")
-    with hub.begin() as connection:
+    with hub.begin(KEEPER) as connection:
         assert load_for_pull(connection, actor(office), catalogue, code, TODAY).definition == village
         split_area(connection, SYSTEM_ACTOR, QINGXI, new, [GUANGMING], TODAY)
         with pytest.raises(NotAllowed):
@@ -269,7 +270,7 @@ def test_an_area_that_does_not_exist_is_refused(hub: Database, catalogue: Catalo
 
 def test_subscriptions_are_kept_by_the_registrys_keeper_only(hub: Database, catalogue: Catalogue) -> None:
     subscribe(hub, catalogue, "public_security", BIRTHS)
-    with hub.begin() as connection:
+    with hub.begin(KEEPER) as connection:
         areas = load_area_index(connection)
         own = scope_for(actor(), areas).own_subscriptions(subscription)
         foreign = scope_for(actor("labour"), areas).own_subscriptions(subscription)

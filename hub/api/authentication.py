@@ -1,30 +1,48 @@
-"""An API key in the Authorization header becomes an Actor; anything else stays nobody."""
+"""An API key or a token in the Authorization header, or a client certificate, becomes an Actor; all else is nobody."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from anyio import to_thread
 from litestar.connection import ASGIConnection
 from litestar.middleware.authentication import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from hub.database import Database, utc_now
-from hub.registry.api_keys import actor_of_key
+from hub.origins import client_address, client_certificate
+from hub.registry.machine_identity import actor_of_bearer, actor_of_certificate
 from hub.registry.permissions import Actor
 
 
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request shows of who sends it."""
+
+    bearer: str
+    certificate: bytes | None
+    address: str
+
+
 class ApiKeyMiddleware(AbstractAuthenticationMiddleware):
-    """``Authorization: Bearer hub_<prefix>_<secret>``; the guard decides what nobody may do."""
+    """``Authorization: Bearer`` with a key or a token, else the certificate; the guard decides what nobody may do."""
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        scheme, _, key = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key:
+        scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
+        shown = Shown(
+            bearer=bearer.strip() if scheme.lower() == "bearer" else "",
+            certificate=client_certificate(connection),
+            address=client_address(connection),
+        )
+        if not shown.bearer and shown.certificate is None:
             return AuthenticationResult(user=None, auth=None)
-        database: Database = connection.app.state.database
-        actor = await to_thread.run_sync(_look_up, database, key.strip())
+        actor = await to_thread.run_sync(_look_up, connection.app.state.database, shown)
         return AuthenticationResult(user=actor, auth=None)
 
 
-def _look_up(database: Database, key: str) -> Actor | None:
+def _look_up(database: Database, shown: Shown) -> Actor | None:
+    """A bearer that is sent is what counts: a wrong one is not made good by a certificate."""
+    now, address = utc_now(), shown.address
     with database.begin() as connection:
-        return actor_of_key(connection, key, now=utc_now())
+        if shown.bearer:
+            return actor_of_bearer(connection, shown.bearer, now=now, address=address, certificate=shown.certificate)
+        return actor_of_certificate(connection, shown.certificate or b"", now, address)

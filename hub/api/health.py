@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hub.database import Database, utc_now
 from hub.exchange.listing import FINAL_STATES
 from hub.registry.permissions import Right
+from hub.registry.scope import COUNTERS
 from hub.tables import feed_head, submission
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,7 +50,7 @@ class HubCollector(Collector):
         self._database = database
 
     def collect(self) -> Iterator[Any]:
-        with self._database.begin() as connection:
+        with self._database.begin(COUNTERS) as connection:
             states = connection.execute(select(submission.c.state, func.count()).group_by(submission.c.state)).all()
             waiting = submission.c.state.not_in(FINAL_STATES)
             oldest = connection.execute(select(func.min(submission.c.received_at)).where(waiting)).scalar_one()

@@ -10,16 +10,18 @@ from hub.api.health import HealthController
 from hub.api.registry import RegistryController
 from hub.api.submissions import SubmissionController
 from hub.api.subscriptions import SubscriptionController
+from hub.api.tokens import TokenController
 
 SMALL_BODY = 64 * 1024
 
 
 def api_routers(max_file_bytes: int) -> list[Router]:
-    """/v1 behind API keys; only sending may have a large body. Health beside it, open."""
+    """/v1 behind keys, certificates and tokens; only sending may have a large body. Health beside it, open."""
     rooms = [
         _room(SubmissionController, "submissions", max_file_bytes),
         _room(SubscriptionController, "subscriptions"),
         _room(RegistryController, "registry"),
+        _room(TokenController, "tokens"),
     ]
     behind_keys = Router("/v1", route_handlers=rooms, middleware=[DefineMiddleware(ApiKeyMiddleware)])
     return [behind_keys, _room(HealthController, "health")]

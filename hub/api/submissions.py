@@ -20,6 +20,7 @@ from hub.database import Database
 from hub.errors import BadRequest, KeyReused
 from hub.exchange import listing, receipts, receive
 from hub.registry.permissions import Actor, Right
+from hub.registry.scope import reach_of
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
@@ -86,7 +87,7 @@ class SubmissionController(Controller):
             posted = _read_posted(arrived, record_type, period, file_name)
             submission_id = _accept(database, settings, actor, posted, idempotency_key, arrived, dry_run=dry_run)
         row = _wait(database, actor, submission_id) if wait else _look(database, actor, submission_id)
-        return _answer_sent(row, whole=_describe_whole(database, catalogue, row) if wait else None)
+        return _answer_sent(row, whole=_describe_whole(database, actor, catalogue, row) if wait else None)
 
     @get("/submissions", opt={"right": (Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS)}, sync_to_thread=True)
     def list_own(
@@ -100,7 +101,7 @@ class SubmissionController(Controller):
         limit: Limit = 50,
     ) -> Response[dict[str, Any]]:
         wanted = listing.Wanted(period=period, record_type=record_type, state=submission_state)
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             rows = listing.list_submissions(connection, actor, wanted, read_cursor(cursor), limit)
         following = write_cursor((rows[-1].received_at, rows[-1].submission_id)) if len(rows) == limit else None
         kept = {"type": record_type, "period": period, "state": submission_state, "limit": limit}
@@ -118,7 +119,7 @@ class SubmissionController(Controller):
         actor: NamedDependency[Actor],
         submission_id: FromPath[UUID],
     ) -> dict[str, Any]:
-        return _describe_whole(database, catalogue, _look(database, actor, submission_id))
+        return _describe_whole(database, actor, catalogue, _look(database, actor, submission_id))
 
     @get(
         "/receipts/{number:str}",
@@ -132,14 +133,14 @@ class SubmissionController(Controller):
         actor: NamedDependency[Actor],
         number: FromPath[str],
     ) -> dict[str, Any]:
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             listing.find_submission(connection, actor, receipts.find(connection, number).submission_id)
             return receipts.read_receipt(connection, number, catalogue=catalogue)
 
 
 def _already_sent(database: Database, actor: Actor, key: str, arrived: Arrived) -> UUID | None:
     """The submission this Idempotency-Key already made; another body under it is refused."""
-    with database.begin() as connection:
+    with database.begin(reach_of(actor)) as connection:
         bound = receive.find_key(connection, actor.organisation, key)
     if bound is None:
         return None
@@ -187,19 +188,19 @@ def _accept(
             door="api",
             dry_run=dry_run,
         )
-    with database.begin() as connection:
+    with database.begin(reach_of(actor)) as connection:
         return receive.claim_key(connection, actor.organisation, key, arrived.sha256, accepted.submission_id)
 
 
 def _look(database: Database, actor: Actor, submission_id: UUID) -> Row[Any]:
-    with database.begin() as connection:
+    with database.begin(reach_of(actor)) as connection:
         return listing.find_submission(connection, actor, submission_id)
 
 
 def _wait(database: Database, actor: Actor, submission_id: UUID) -> Row[Any]:
     """The submission once it is final, or as it is when the longest wait is over."""
     row = _look(database, actor, submission_id)
-    jobs.wait_until_final(database, submission_id, _LONGEST_WAIT_SECONDS)
+    jobs.wait_until_final(database, submission_id, _LONGEST_WAIT_SECONDS, reach_of(actor))
     return row if receipts.is_final(row) else _look(database, actor, submission_id)
 
 
@@ -224,7 +225,7 @@ def _describe(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _describe_whole(database: Database, catalogue: Catalogue, row: Row[Any]) -> dict[str, Any]:
-    with database.begin() as connection:
+def _describe_whole(database: Database, actor: Actor, catalogue: Catalogue, row: Row[Any]) -> dict[str, Any]:
+    with database.begin(reach_of(actor)) as connection:
         whole = receipts.read_receipt(connection, row.receipt_number, catalogue=catalogue)
     return {**_describe(row), **whole}

@@ -19,7 +19,7 @@ from hub.database import Database
 from hub.exchange import deliver, slices
 from hub.keyring import Keyring
 from hub.registry.permissions import Actor, Right
-from hub.registry.scope import Scope
+from hub.registry.scope import Scope, reach_of
 from hub.registry.subscriptions import Subscription, list_subscriptions
 from hub.settings import Settings
 from hub.tables import subscription
@@ -53,7 +53,7 @@ class SubscriptionController(Controller):
 
     @get(opt={"right": Right.PULL_SLICE}, sync_to_thread=True)
     def list_own(self, database: NamedDependency[Database], actor: NamedDependency[Actor]) -> dict[str, Any]:
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             own = list_subscriptions(connection, Scope(actor=actor).own_subscriptions(subscription))
         return {"data": [_describe(one) for one in own], "next": None, "meta": {"count": len(own)}}
 
@@ -73,7 +73,7 @@ class SubscriptionController(Controller):
         cursor: FromQuery[str | None] = None,
         limit: Limit = 1000,
     ) -> Response[bytes]:
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             page = slices.read_page(connection, actor, context, code, cursor, limit)
         following = f"/v1/subscriptions/{code}/changes?{urlencode({'cursor': page.next, 'limit': limit})}"
         return Response(
@@ -114,7 +114,7 @@ class SubscriptionController(Controller):
         code: FromPath[str],
         data: JSONBody[PostedAck],
     ) -> deliver.Acknowledged:
-        with database.begin() as connection:
+        with database.begin(reach_of(actor)) as connection:
             own = slices.open_subscription(connection, actor, context, code)
             epoch = slices.current_epoch(connection, own)
             return deliver.acknowledge(connection, actor, own, epoch, data.to_delivery_no, data.digest)
@@ -136,8 +136,7 @@ def _write_snapshot(
     """On disk first: a slow reader must not hold a snapshot of the database open, and a failure is still a problem."""
     folder = settings.files / "tmp"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    repeatable = database.engine.connect().execution_options(isolation_level="REPEATABLE READ")
-    with repeatable as connection, connection.begin():
+    with database.begin(reach_of(actor), isolation="REPEATABLE READ") as connection:
         return _write_lines(str(folder), slices.snapshot(connection, actor, context, code))
 
 

@@ -18,7 +18,7 @@ from hub.database import new_uuids, utc_now
 from hub.errors import FileRefused
 from hub.exchange.check import CheckContext, CheckedBatch, check
 from hub.exchange.parse import parse
-from hub.exchange.row_errors import explain
+from hub.exchange.row_errors import explain, masked_facts
 from hub.registry.areas import build_index
 from hub.settings import Settings
 from mappings.catalogue import Catalogue, Mapping, RecordType, load_catalogue
@@ -62,7 +62,7 @@ def _check(
     counts = _count(batches)
     if record_type.all_or_nothing and counts["held"] + counts["refused"]:
         raise FileRefused(code="F_ALL_OR_NOTHING", params={"rows": counts["held"] + counts["refused"]})
-    issues = [issue for batch in batches for issue in _issues(catalogue, batch, language)]
+    issues = [issue for batch in batches for issue in _issues(catalogue, record_type, batch, language)]
     return {**_receipt("checked", counts), "issues": issues[:_MOST_ISSUES], "issues_total": len(issues)}
 
 
@@ -98,18 +98,19 @@ def _receipt(state: str, counts: dict[str, int]) -> dict[str, Any]:
     return {"receipt": None, "state": state, "counts": counts, "final": True, "areas_checked": False}
 
 
-def _issues(catalogue: Catalogue, batch: CheckedBatch, language: str) -> list[dict[str, Any]]:
+def _issues(catalogue: Catalogue, record_type: RecordType, batch: CheckedBatch, language: str) -> list[dict[str, Any]]:
     told = batch.errors.iter_rows(named=True)
-    return [_issue(catalogue, error, language) for error in told if error["code"] not in _ABOUT_AREAS]
+    return [_issue(catalogue, record_type, error, language) for error in told if error["code"] not in _ABOUT_AREAS]
 
 
-def _issue(catalogue: Catalogue, error: dict[str, Any], language: str) -> dict[str, Any]:
+def _issue(catalogue: Catalogue, record_type: RecordType, error: dict[str, Any], language: str) -> dict[str, Any]:
     params = {
         "value": error["value"],
         "field": error["header"] or error["field"],
         **json.loads(error["params"] or "{}"),
     }
-    told = explain(catalogue, error["code"], params, language)
+    shown = masked_facts(params, record_type.by_name.get(error["field"]))
+    told = explain(catalogue, error["code"], shown, language)
     return {
         "sheet": error["sheet"],
         "row": error["sheet_row"],
@@ -125,7 +126,7 @@ def _issue(catalogue: Catalogue, error: dict[str, Any], language: str) -> dict[s
 def _refused(catalogue: Catalogue, refused: FileRefused, language: str) -> dict[str, Any]:
     """The whole file's error as the only issue."""
     code, params = str(refused.facts.get("code", "F_UNREADABLE")), refused.facts.get("params")
-    told = explain(catalogue, code, params if isinstance(params, dict) else {}, language)
+    told = explain(catalogue, code, masked_facts(params) if isinstance(params, dict) else {}, language)
     place = {"sheet": None, "row": 0, "column": "", "field": ""}
     issue = {**place, "code": code, "level": "error", "message": told.message, "fix": told.fix}
     nothing = {"received": 0, "accepted": 0, "unchanged": 0, "held": 0, "refused": 0}

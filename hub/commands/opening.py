@@ -44,11 +44,31 @@ class Opened:
             settings.worker_url or settings.database_url or "",
             settings.district,
             lock_timeout_ms=settings.lock_timeout_ms,
+            audit_key=self.keyring.audit_key,
         )
 
     @cached_property
     def keyring(self) -> Keyring:
         return Keyring.load(self.settings.home)
+
+    @cached_property
+    def served(self) -> Database:
+        """The same hub as the web door sees it: accounts and keys are written by this role alone."""
+        url, district = self.settings.database_url or "", self.settings.district
+        return Database(url, district, audit_key=self.keyring.audit_key)
+
+    @cached_property
+    def audit_database(self) -> Database | None:
+        """As the audit's own role sees it; None when the site gave no URL for it."""
+        if self.settings.audit_url is None:
+            return None
+        return Database(self.settings.audit_url, self.settings.district, audit_key=self.keyring.audit_key)
+
+    def close(self) -> None:
+        for name in ("database", "served", "audit_database"):
+            database: Database | None = vars(self).get(name)
+            if database is not None:
+                database.close()
 
 
 @contextmanager
@@ -63,7 +83,7 @@ def opened(home: Path | None) -> Iterator[Opened]:
             _make_ready(hub, is_embedded=load_settings(home).database_url is None)
             yield hub
         finally:
-            hub.database.close()
+            hub.close()
 
 
 @contextmanager
@@ -86,7 +106,9 @@ def usable_settings(home: Path | None) -> Settings:
 
 def with_urls(settings: Settings, urls: embedded.Urls) -> Settings:
     """The same settings, pointed at an embedded server."""
-    return msgspec.structs.replace(settings, database_url=urls.app, owner_url=urls.owner, worker_url=urls.worker)
+    return msgspec.structs.replace(
+        settings, database_url=urls.app, owner_url=urls.owner, worker_url=urls.worker, audit_url=urls.audit
+    )
 
 
 def operator(organisation: str) -> Actor:

@@ -1,4 +1,4 @@
-"""Reading what the hub has: a subscription's changes and snapshot; checking feed and audit."""
+"""Reading what the hub has: a subscription's changes and snapshot; checking the feed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from hub.registry.permissions import Right
 
 reading = typer.Typer()
 feed = typer.Typer(help="变动日志 / the change log", no_args_is_help=True)
-audit = typer.Typer(help="审计 / the audit", no_args_is_help=True)
 
 Subscription = Annotated[str, typer.Argument(help="订阅代码 / subscription code")]
 
@@ -65,26 +64,6 @@ def verify_feed(home: Home = None) -> None:
 
     with opened(home) as hub, hub.database.read() as connection:
         _report(changelog.verify_feed(connection, hub.catalogue), "变动日志完整。 The change log is whole.")
-
-
-@verb(audit, Right.OPERATE, "verify")
-def verify_audit(
-    file: Annotated[
-        Path | None, typer.Argument(exists=True, dir_okay=False, help="导出的审计 / an exported audit")
-    ] = None,
-    home: Home = None,
-) -> None:
-    """检查审计是否被改动；给出文件时离线检查。 Whether the audit was changed; offline when given an export."""
-    from hub import audit as lines
-
-    if file is not None:
-        with file.open("rb") as exported:
-            _report(lines.verify_export(line for line in exported if line.strip()), "审计完整。 The audit is whole.")
-        return
-    from hub.commands.opening import opened
-
-    with opened(home) as hub, hub.database.read() as connection:
-        _report(lines.verify(connection), "审计完整。 The audit is whole.")
 
 
 def _report(findings: list[str], whole: str) -> None:

@@ -29,16 +29,18 @@ def serve(home: Home = None) -> None:
 
     from hub.app import create_app
     from hub.commands.opening import opened
-    from hub.database import Database
 
     _log_events()
     with opened(home) as hub:
-        database = Database(hub.settings.database_url or "", hub.settings.district)
-        try:
-            app = create_app(hub.settings, database, hub.catalogue, hub.keyring)
-            uvicorn.run(app, host=hub.settings.host, port=hub.settings.port, log_level="warning", server_header=False)
-        finally:
-            database.close()
+        uvicorn.run(
+            create_app(hub.settings, hub.served, hub.catalogue, hub.keyring, hub.audit_database),
+            host=hub.settings.host,
+            port=hub.settings.port,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,  # hub.origins alone decides who is believed
+            forwarded_allow_ips="",
+        )
 
 
 @verb(running, Right.OPERATE, "work")

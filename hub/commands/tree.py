@@ -95,5 +95,6 @@ def _environment(settings: Settings) -> dict[str, str]:
         "HUB_DATABASE_URL": settings.database_url,
         "HUB_OWNER_URL": settings.owner_url,
         "HUB_WORKER_URL": settings.worker_url,
+        "HUB_AUDIT_URL": settings.audit_url,
     }
     return {**os.environ, "HUB_HOME": str(settings.home), **{name: url for name, url in urls.items() if url}}

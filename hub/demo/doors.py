@@ -149,8 +149,9 @@ def _actor(sender: str) -> Actor:
 @contextmanager
 def serving(settings: Settings, catalogue: Catalogue) -> Iterator[httpx.Client]:
     """The real web application on a free port of 127.0.0.1, for as long as the files go in."""
-    database = Database(settings.database_url or "", settings.district)
-    app = create_app(settings, database, catalogue, Keyring.load(settings.home))
+    keyring = Keyring.load(settings.home)
+    database = Database(settings.database_url or "", settings.district, audit_key=keyring.audit_key)
+    app = create_app(settings, database, catalogue, keyring)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"

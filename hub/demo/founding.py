@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +16,9 @@ from hub.registry.accounts import create_account
 from hub.registry.api_keys import issue_key
 from hub.registry.areas import import_areas, load_area_index
 from hub.registry.organisations import Organisation, OrganisationKind, list_organisations, save_organisation
+from hub.registry.passwords import new_password
 from hub.registry.permissions import Actor, Right
-from hub.settings import Settings
+from hub.settings import AccountPolicy, Settings
 
 FOUNDER = Actor(
     name="command:demo",
@@ -73,7 +73,7 @@ def found(connection: Connection, settings: Settings, district: District) -> Fou
     """Areas, organisations, accounts and keys; the logins are kept beside the demo's files."""
     import_areas(connection, FOUNDER, area_rows(district), VALID_FROM)
     _enter_organisations(connection, settings, district)
-    founded = Founded(_open_accounts(connection), _issue_keys(connection))
+    founded = Founded(_open_accounts(connection, settings.accounts), _issue_keys(connection))
     _write_private(_kept(settings.home), msgspec.json.encode(founded))
     return founded
 
@@ -98,7 +98,8 @@ def mark_as_demo(home: Path) -> None:
     file = home / "hub.toml"
     written = file.read_text("utf-8") if file.exists() else ""
     if "fictitious_prefixes" not in written:
-        file.write_text(f'{written}demo = true\nfictitious_prefixes = ["{PREFIX}"]\n', "utf-8")
+        accounts = "" if "[accounts]" in written else "[accounts]\nsecond_factor_roles = []\n"  # demo logins just work
+        file.write_text(f'demo = true\nfictitious_prefixes = ["{PREFIX}"]\n{written}{accounts}', "utf-8")
 
 
 def _enter_organisations(connection: Connection, settings: Settings, district: District) -> None:
@@ -118,13 +119,13 @@ def _enter_organisations(connection: Connection, settings: Settings, district: D
         save_organisation(connection, FOUNDER, one)
 
 
-def _open_accounts(connection: Connection) -> tuple[Login, ...]:
+def _open_accounts(connection: Connection, policy: AccountPolicy) -> tuple[Login, ...]:
     opened = []
     for login, name, organisation, role in STAFF:
-        password = secrets.token_urlsafe(9)
+        password = new_password(policy, [role], login)
         create_account(
             connection, FOUNDER, login=login, name=name, organisation=organisation, roles=[role],
-            password=password, must_change_password=False,
+            password=password, must_change_password=False, policy=policy,
         )  # fmt: skip
         opened.append(Login(login, password, organisation, role))
     return tuple(opened)

@@ -90,7 +90,7 @@ def run(settings: Settings, people: int, *, once: bool, as_json: bool = False) -
 
 
 def _founded_before(settings: Settings) -> Founded:
-    database = Database(settings.worker_url or settings.database_url or "", settings.district)
+    database = _worker(settings)
     try:
         with database.read() as connection:
             founded = already_founded(connection, settings)
@@ -101,11 +101,16 @@ def _founded_before(settings: Settings) -> Founded:
     return founded
 
 
+def _worker(settings: Settings) -> Database:
+    url, key = settings.worker_url or settings.database_url or "", Keyring.load(settings.home).audit_key
+    return Database(url, settings.district, audit_key=key)
+
+
 def _load(settings: Settings, people: int, console: Console) -> tuple[Summary, Founded]:
     catalogue, timings = load_catalogue(), Timings()
     if settings.owner_url:
         provision(settings.owner_url, settings, catalogue)
-    database = Database(settings.worker_url or settings.database_url or "", settings.district)
+    database = _worker(settings)
     try:
         with timings.step("生成 generate"):
             plan = make_plan(catalogue, people, settings.home / "demo" / "files")

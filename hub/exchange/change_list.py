@@ -10,20 +10,21 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from itertools import zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from hub import audit
 from hub.database import district_of
 from hub.errors import BadRequest, NotAllowed
 from hub.registry.areas import AreaIndex
-from hub.registry.masking import mask_identifier
+from hub.registry.masking import mask_identifier, mask_within
 from hub.registry.permissions import Right
 from hub.registry.rights import require
-from hub.registry.scope import Scope
+from hub.registry.scope import Scope, types_by_area
 from mappings.catalogue import Catalogue, RecordType
 
 _MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
@@ -93,25 +94,41 @@ def list_changes(
         raise NotAllowed()
     last = month.up_to if before is None else min(month.up_to, before - 1)
     values = {"own": list(scope.own_areas), "after": month.after, "last": last, "most": limit}
-    rows = connection.execute(text(_statement(connection, catalogue, scope)), values).all()
+    rows = connection.execute(text(_statement(connection, catalogue)), values).all()
     listed = [_listed(row, areas, frozenset(scope.own_areas)) for row in rows]
     _note_reading(connection, scope, month, listed, purpose)
     return listed
 
 
-def shown_types(catalogue: Catalogue, scope: Scope) -> list[RecordType]:
+def find_change(connection: Connection, catalogue: Catalogue, scope: Scope, seq: int) -> Row[Any] | None:
+    """One line as it is, unmasked; None if it is not of the scope's own areas. Who calls this notes it."""
+    require(scope.actor, Right.READ_CHANGE_LIST)
+    if not scope.own_areas:
+        raise NotAllowed()
+    values = {"own": list(scope.own_areas), "after": seq - 1, "last": seq, "most": 1}
+    return connection.execute(text(_statement(connection, catalogue)), values).one_or_none()
+
+
+def people_of(row: Row[Any]) -> list[tuple[str, str]]:
+    """Name and identity number of each person of an unmasked line."""
+    return list(zip_longest(row.names.split(_BETWEEN), row.ids.split(_BETWEEN), fillvalue=""))
+
+
+def shown_types(catalogue: Catalogue) -> list[RecordType]:
     """Record types whose changes may be listed outside care."""
-    enabled = (one for one in catalogue.record_types.values() if one.enabled and not one.restricted)
-    return [one for one in enabled if scope.may_see_type(one.code) and one.sharing != "none"]
+    return [catalogue.record_types[code] for code in types_by_area(catalogue)]
 
 
-def _statement(connection: Connection, catalogue: Catalogue, scope: Scope) -> str:
-    """The changes first, by their numbers and areas; then each record type gives the names of its own."""
+def _statement(connection: Connection, catalogue: Catalogue) -> str:
+    """The changes first, by their numbers and areas; then each record type gives the names of its own.
+
+    What left the area is named as it was while it was there: the version after is somebody else's.
+    """
     district = district_of(connection)
-    branches = " UNION ALL ".join(_branch(one, district) for one in shown_types(catalogue, scope))
+    branches = " UNION ALL ".join(_branch(one, district) for one in shown_types(catalogue))
     return (
         f"WITH touched AS MATERIALIZED ("
-        f" SELECT c.* FROM {district}.change_log c JOIN {district}.submission s USING (submission_id)"
+        f" SELECT c.* FROM {district}.change_log c JOIN {district}.submission_kind s USING (submission_id)"
         f" WHERE c.seq > :after AND c.seq <= :last AND s.kind <> 'backfill'"
         f" AND (c.areas_before && :own ::int[] OR c.areas_after && :own ::int[]))"
         f" SELECT *, coalesce(areas_before && :own ::int[], false) AS was_in,"
@@ -121,26 +138,25 @@ def _statement(connection: Connection, catalogue: Catalogue, scope: Scope) -> st
 
 
 def _branch(record_type: RecordType, district: str) -> str:
-    names, ids = (_joined(_person_fields(record_type, part)) for part in ("name", "id_no"))
+    names, ids = (_joined(_person_columns(record_type, part)) for part in ("name", "id_no"))
     return (
         f"SELECT c.seq, c.record_type, c.record_id, c.op, c.areas_before, c.areas_after, c.recorded_at, v.source,"
         f" {names} AS names, {ids} AS ids, {_event_date(record_type)} AS event_date"
-        f" FROM touched c JOIN {district}.ver_{record_type.code} v USING (record_id, version)"
+        f" FROM touched c JOIN {district}.ver_{record_type.code} v ON v.record_id = c.record_id"
+        f" AND v.version = c.version - CASE WHEN c.areas_after && :own ::int[] THEN 0 ELSE 1 END"
         f" WHERE c.record_type = '{record_type.code}'"
     )
 
 
-def _person_fields(record_type: RecordType, part: str) -> list[str]:
-    """The columns that name the record's people: of the required roles, else of the first."""
+def _person_columns(record_type: RecordType, part: str) -> list[str]:
+    """What names the record's people, one expression a person: of the required roles, else of the first."""
     roles = [role for role in record_type.people if role.required] or list(record_type.people[:1])
-    wanted = [role.role for role in roles]
-    return [field.name for field in record_type.plain_fields if field.part == part and field.role in wanted]
+    known = {field.role: field.name for field in record_type.plain_fields if field.part == part}
+    return [f"coalesce(v.{known[role.role]}, '')" if role.role in known else "''" for role in roles]
 
 
 def _joined(columns: Sequence[str]) -> str:
-    if not columns:
-        return "''::text"
-    return f"concat_ws('{_BETWEEN}', {', '.join(f'v.{column}' for column in columns)})"
+    return f"concat_ws('{_BETWEEN}', {', '.join(columns)})" if columns else "''::text"
 
 
 def _event_date(record_type: RecordType) -> str:
@@ -150,10 +166,11 @@ def _event_date(record_type: RecordType) -> str:
 
 def _listed(row: Any, areas: AreaIndex, own: frozenset[int]) -> ListedChange:
     ids = [mask_identifier(value) for value in row.ids.split(_BETWEEN)]
+    names = [mask_within(value) for value in row.names.split(_BETWEEN)]
     return ListedChange(
         seq=row.seq,
         village="、".join(_places((row.areas_after if row.is_in else row.areas_before) or (), areas, own)),
-        names="、".join(row.names.split(_BETWEEN)),
+        names="、".join(each for each in names if each),
         ids="、".join(each for each in ids if each),
         record_type=row.record_type,
         event_date=row.event_date or "",

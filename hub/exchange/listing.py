@@ -98,7 +98,7 @@ def month_board(connection: Connection, actor: Actor, month: str) -> Sequence[Ro
         failed.label("failed"),
         *counts,
         func.max(submission.c.received_at).label("last_received_at"),
-    ).where(_visible(actor), submission.c.period == month, submission.c.dry_run.is_(False))
+    ).where(Scope(actor=actor).counts(submission), submission.c.period == month, submission.c.dry_run.is_(False))
     return connection.execute(query.group_by(submission.c.organisation, submission.c.record_type)).all()
 
 

@@ -16,10 +16,10 @@ from sqlalchemy import Connection, Row, func, select, update
 from hub.errors import NotFound
 from hub.exchange.file_notes import file_notes
 from hub.exchange.receipt_number import read_receipt_number
-from hub.exchange.row_errors import explain
+from hub.exchange.row_errors import explain, masked_facts
 from hub.keyring import Keyring, is_signed_by
 from hub.tables import row_error, submission
-from mappings.catalogue import Catalogue, load_catalogue
+from mappings.catalogue import Catalogue, RecordType, load_catalogue
 
 COUNTS = ("received", "accepted", "unchanged", "held", "refused")
 MOST_ISSUES = 10_000  # a receipt is for reading; the returned workbook has them all
@@ -155,7 +155,8 @@ def _issues(
     errors = row_error.c
     mine = select(row_error).where(errors.submission_id == row.submission_id)
     ordered = mine.order_by(errors.row_no, errors.error_no).limit(limit)
-    told = [_issue(catalogue, error, language) for error in connection.execute(ordered)]
+    record_type = catalogue.record_types[row.record_type]
+    told = [_issue(catalogue, record_type, error, language) for error in connection.execute(ordered)]
     return _refusal(catalogue, row, language) + _notes(catalogue, row, language) + told
 
 
@@ -164,14 +165,16 @@ def _notes(catalogue: Catalogue, row: Row[Any], language: str) -> list[dict[str,
     return [
         {
             "sheet": params.get("sheet"), "row": at, "column": "", "field": "", "code": code,
-            "level": catalogue.row_errors[code].level, **_sentences(catalogue, code, params, language),
+            "level": catalogue.row_errors[code].level,
+            **_sentences(catalogue, code, masked_facts(params), language),
         }
         for code, at, params in file_notes(row.facts)
     ]  # fmt: skip
 
 
-def _issue(catalogue: Catalogue, error: Row[Any], language: str) -> dict[str, Any]:
+def _issue(catalogue: Catalogue, record_type: RecordType, error: Row[Any], language: str) -> dict[str, Any]:
     params = {"value": error.value, "field": error.header or error.field, "header": error.header, **error.params}
+    params = masked_facts(params, record_type.by_name.get(error.field))
     return {
         "sheet": error.sheet,
         "row": error.sheet_row,
@@ -187,7 +190,7 @@ def _refusal(catalogue: Catalogue, row: Row[Any], language: str) -> list[dict[st
     """The whole file's error, as the first issue."""
     if not row.refusal:
         return []
-    code, params = row.refusal["code"], row.refusal.get("params", {})
+    code, params = row.refusal["code"], masked_facts(row.refusal.get("params", {}))
     place = {"sheet": params.get("sheet"), "row": 0, "column": "", "field": "", "code": code, "level": "error"}
     return [{**place, **_sentences(catalogue, code, params, language)}]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mappings.catalogue import Catalogue
+from hub.registry.masking import View, mask_field, mask_within
+from mappings.catalogue import Catalogue, Field
 
+_WORDS_OF_THE_SHEET = ("field", "header", "sheet", "columns", "record_type", "expected")  # the sender's titles, ours
 NOT_SHOWN = {"zh": "（不显示）", "en": "(not shown)"}
 
 
@@ -29,6 +31,17 @@ def explain(catalogue: Catalogue, code: str, params: Mapping[str, object], langu
     if language == "en":
         return Explanation(kind.title_en, kind.message_en.format_map(facts), kind.fix_en.format_map(facts))
     return Explanation(kind.title, kind.message.format_map(facts), kind.fix.format_map(facts))
+
+
+def masked_facts(params: Mapping[str, object], field: Field | None = None, view: View = "own") -> dict[str, object]:
+    """The facts of one error as a view may read them: ``value`` by its field, every other text by what is in it."""
+    return {name: _masked(name, fact, field, view) for name, fact in params.items()}
+
+
+def _masked(name: str, fact: object, field: Field | None, view: View) -> object:
+    if not isinstance(fact, str) or name in _WORDS_OF_THE_SHEET:
+        return mask_within(fact) if isinstance(fact, str) else fact
+    return mask_field(fact, field if name == "value" else None, view)
 
 
 class _Facts(dict[str, object]):

@@ -6,20 +6,18 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from hub import audit
 from hub.database import district_of
-from hub.errors import ClinicalBoundary
-from hub.registry.masking import mask_identifier
+from hub.errors import ClinicalBoundary, NotFound
+from hub.registry.masking import mask_field
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
-from hub.registry.scope import Scope
+from hub.registry.scope import is_care_only, open_submission
 from mappings.catalogue import Field, RecordType
 
-_OPEN_SENSITIVITIES = ("public", "internal")
 _MOST_FIELDS = 10
-_TELLING = 1  # of a value this short the first character would be all of it
 
 
 class SentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +36,8 @@ def list_sent_rows(
     connection: Connection, actor: Actor, submission_id: UUID, record_type: RecordType, after: int, limit: int
 ) -> SentRows:
     """Rows behind number ``after`` in the order of the file; that they were read is noted."""
-    require(actor, Right.READ_ALL_SUBMISSIONS)
-    if not Scope(actor=actor).may_see_type(record_type.code):
-        raise ClinicalBoundary(record_type.code)
+    refuse_closed(actor, record_type)
+    open_submission(connection, submission_id)
     fields = record_type.plain_fields[:_MOST_FIELDS]
     names = ", ".join(field.name for field in fields)
     rows = connection.execute(
@@ -62,20 +59,32 @@ def list_sent_rows(
     return SentRows(fields=fields, rows=tuple(_masked(row, fields) for row in rows))
 
 
+def read_sent_row(
+    connection: Connection, actor: Actor, submission_id: UUID, record_type: RecordType, row_no: int
+) -> Row[Any]:
+    """``record_id`` and the plain fields of one row as they are; who calls this has a reason and notes it."""
+    refuse_closed(actor, record_type)
+    open_submission(connection, submission_id)
+    names = ", ".join(field.name for field in record_type.plain_fields)
+    row = connection.execute(
+        text(
+            f"SELECT record_id, {names} FROM {district_of(connection)}.ver_{record_type.code}"
+            " WHERE submission_id = :submission AND row_no = :row_no ORDER BY version DESC LIMIT 1"
+        ),
+        {"submission": submission_id, "row_no": row_no},
+    ).one_or_none()
+    if row is None:
+        raise NotFound()
+    return row
+
+
+def refuse_closed(actor: Actor, record_type: RecordType) -> None:
+    """Rows are for who oversees; of types that are clinical by existing there are none for them."""
+    require(actor, Right.READ_ALL_SUBMISSIONS)
+    if is_care_only(record_type):
+        raise ClinicalBoundary(record_type.code)
+
+
 def _masked(row: Any, fields: tuple[Field, ...]) -> SentRow:
-    return SentRow(
-        row_no=row[0], values=tuple(_shown(value, field) for value, field in zip(row[1:], fields, strict=True))
-    )
-
-
-def _shown(value: object, field: Field) -> str:
-    """What oversight may read as it is: public and internal facts; the rest by its ends only."""
-    if value is None:
-        return ""
-    if field.sensitivity in _OPEN_SENSITIVITIES:
-        return str(value)
-    if field.type == "id_no":
-        return mask_identifier(str(value))
-    if field.type in ("date", "datetime"):
-        return f"{str(value)[:4]}-**-**"
-    return f"{str(value)[:1]}***" if len(str(value)) > _TELLING else "***"
+    shown = (mask_field(value, field, "oversight") for value, field in zip(row[1:], fields, strict=True))
+    return SentRow(row_no=row[0], values=tuple(shown))

@@ -61,7 +61,10 @@ def slice_statement(one: SliceType, definition: SliceDefinition, catalogue: Cata
 
 
 def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Values) -> str:
-    """Changes of one record type: the version before and the version after, and what that is to this slice."""
+    """Changes of one record type: the version before and the version after, and what that is to this slice.
+
+    A version outside the slice's areas is not needed, and row security does not show it: what left has no after.
+    """
     record_type = catalogue.record_types[one.record_type]
     watched = [*one.fields, "person", *(["clinical"] if _clinical(one, record_type) else [])]
     watched += [each.field for each in one.conditions]
@@ -72,14 +75,16 @@ def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Va
     before = ["b.record_id IS NOT NULL", "NOT b.voided", within_before, *_conditions(one, "b", number, values)]
     after = ["NOT a.voided", within_after, *_conditions(one, "a", number, values)]
     return f"""
-        SELECT l.seq, '{record_type.code}' AS record_type, l.record_id, a.person_id, l.version,
-               to_char(l.recorded_at AT TIME ZONE 'UTC', {_INSTANT}) AS recorded_at, a.source,
+        SELECT l.seq, '{record_type.code}' AS record_type, l.record_id,
+               CASE WHEN is_in THEN a.person_id ELSE b.person_id END AS person_id, l.version,
+               to_char(l.recorded_at AT TIME ZONE 'UTC', {_INSTANT}) AS recorded_at,
+               CASE WHEN is_in THEN a.source ELSE b.source END AS source,
                CASE WHEN was AND NOT is_in THEN 'leave' WHEN is_in AND NOT was THEN 'enter'
                     WHEN was AND is_in AND coalesce(l.changed_fields && CAST(:watched_{number} AS text[]), true)
                     THEN 'update' END AS op,
                b.payload AS before, a.payload AS after
         FROM log l
-        JOIN LATERAL ({_version(one, record_type, "l.version")}) a ON true
+        LEFT JOIN LATERAL ({_version(one, record_type, "l.version")}) a ON true
         LEFT JOIN LATERAL ({_version(one, record_type, "l.version - 1")}) b ON l.op <> 'new'
         CROSS JOIN LATERAL (
             SELECT coalesce({" AND ".join(before)}, false) AS was, coalesce({" AND ".join(after)}, false) AS is_in

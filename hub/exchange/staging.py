@@ -53,20 +53,27 @@ class Writing:
 
 def copy_staged(connection: Connection, submission_id: UUID, record_type: str, staged: pl.DataFrame) -> None:
     """Checked rows, in the column order the check stage gave them."""
-    _copy(connection, submission_id, f"stg_{record_type}", staged)
+    _copy(connection, submission_id, f"{district_of(connection)}.stg_{record_type}", staged)
 
 
 def copy_errors(connection: Connection, submission_id: UUID, errors: pl.DataFrame) -> None:
-    """Row errors of a batch."""
+    """Row errors of a batch; COPY is refused on a table with row security, so they arrive in one of this transaction."""
     if errors.height:
-        _copy(connection, submission_id, "row_error", errors.select(ERROR_COLUMNS))
+        chosen, columns = errors.select(ERROR_COLUMNS), ", ".join(["submission_id", *ERROR_COLUMNS])
+        run_sql(
+            connection,
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS arriving_error ON COMMIT DROP AS SELECT {columns} FROM {{d}}.row_error LIMIT 0",
+        )
+        _copy(connection, submission_id, "pg_temp.arriving_error", chosen)
+        run_sql(connection, f"INSERT INTO {{d}}.row_error ({columns}) SELECT {columns} FROM arriving_error")
+        run_sql(connection, "TRUNCATE arriving_error")
 
 
 def _copy(connection: Connection, submission_id: UUID, table: str, frame: pl.DataFrame) -> None:
     columns = ", ".join(["submission_id", *frame.columns])
     body = io.BytesIO()
     frame.select(pl.lit(str(submission_id)), pl.all()).write_csv(body, include_header=False)
-    statement = f"COPY {district_of(connection)}.{table} ({columns}) FROM STDIN (FORMAT csv)"
+    statement = f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)"
     with driver(connection).cursor().copy(statement.encode()) as copy:
         copy.write(body.getbuffer())
 

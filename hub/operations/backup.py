@@ -206,7 +206,19 @@ def _stored_files(settings: Settings) -> Iterator[Path]:
 def _dump(settings: Settings, target: Path) -> None:
     url, environment = _connection(settings)
     schemas = [f"--schema={name}" for name in ("shared", "admin", "jobs", settings.district)]
-    _run(["pg_dump", "--format=custom", "--compress=1", "--no-owner", *schemas, f"--file={target}", url], environment)
+    _run(
+        [
+            "pg_dump",
+            "--format=custom",
+            "--compress=1",
+            "--no-owner",
+            "--enable-row-security",
+            *schemas,
+            f"--file={target}",
+            url,
+        ],
+        environment,
+    )
 
 
 def _seal_keys(settings: Settings, passphrase: str) -> bytes:

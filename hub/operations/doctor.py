@@ -19,6 +19,7 @@ from hub.errors import PendingMigration
 from hub.exchange.changelog import verify_feed
 from hub.operations.backup import last_backup
 from hub.operations.provisioning import require_current
+from hub.operations.row_security import policies
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
@@ -189,6 +190,20 @@ def _role_is_humble(patient: Patient) -> Finding:
     )
 
 
+def _rows_are_guarded(patient: Patient) -> Finding:
+    """The second wall stands: row security on and forced, its policies the ones this version writes."""
+    wanted = {(policy.table, policy.name) for policy in policies(patient.catalogue)}
+    found = run_sql(
+        patient.connection,
+        "SELECT c.relname, p.polname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid"
+        " WHERE c.relnamespace = CAST(:district AS regnamespace) AND c.relrowsecurity AND c.relforcerowsecurity",
+        district=patient.settings.district,
+    )
+    apart = sorted({table for table, _ in wanted ^ {(str(table), str(name)) for table, name in found}})
+    fix = "hub migrate 会恢复行级安全；查明是谁改动的。 hub migrate restores it; find out who changed it."
+    return _finding("D_ROWS", "fail" if apart else "ok", "行级安全 row security", ", ".join(apart[:5]), fix)
+
+
 def _schema_is_current(patient: Patient) -> Finding:
     title = "数据库结构最新 schema is current"
     try:
@@ -266,6 +281,7 @@ _ABOUT_THE_DATABASE: tuple[Question, ...] = (
     _version_is_known,
     _encoding_is_utf8,
     _role_is_humble,
+    _rows_are_guarded,
     _schema_is_current,
     _clocks_agree,
     _queue_moves,

@@ -11,16 +11,25 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import ProgrammingError
 
 import hub.migrations
 from hub.database import Database, driver, run_sql
-from hub.errors import PendingMigration
+from hub.errors import HubError, PendingMigration
 from hub.operations.record_tables import reconcile
+from hub.operations.row_security import enforce
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
+
+class RolesMissing(HubError):
+    """须由数据库管理员授予角色 hub_care。 The database's administrator must grant the role hub_care."""
+
+    status, problem = 503, "roles-missing"
+
+
 _MIGRATIONS = Path(hub.migrations.__file__).parent
-_ROLES = ("hub_app", "hub_worker", "hub_read", "hub_audit")
+_ROLES = ("hub_app", "hub_worker", "hub_read", "hub_audit", "hub_care")
 
 
 def provision(owner_url: str, settings: Settings, catalogue: Catalogue) -> None:
@@ -38,6 +47,7 @@ def provision(owner_url: str, settings: Settings, catalogue: Catalogue) -> None:
             _begin_feed(connection, settings.district)
             _note_catalogue(connection, catalogue)
             _grant(connection, settings.district)
+            enforce(connection, catalogue)
     finally:
         engine.dispose()
 
@@ -141,13 +151,29 @@ def _grant(connection: Connection, district: str) -> None:
         run_sql(connection, f"GRANT USAGE ON SCHEMA shared, admin, jobs, {{d}} TO {role}")
     for statement in _GRANTS:
         run_sql(connection, statement)
-    tables = run_sql(
-        connection,
-        "SELECT tablename FROM pg_tables WHERE schemaname = :district AND tablename LIKE 'stg\\_%'",
-        district=district,
-    )
-    for (table,) in tables:
+    for table in _tables_like(connection, district, "stg\\_%"):
+        run_sql(connection, f"REVOKE ALL ON {{d}}.{table} FROM hub_app, hub_read, hub_audit, hub_care")
+    for table in _tables_like(connection, district, "rec\\_%\\_sealed"):
         run_sql(connection, f"REVOKE ALL ON {{d}}.{table} FROM hub_app, hub_read, hub_audit")
+        run_sql(connection, f"GRANT SELECT ON {{d}}.{table} TO hub_care")
+    _let_the_app_become_care(connection)
+
+
+def _tables_like(connection: Connection, district: str, pattern: str) -> list[str]:
+    statement = "SELECT tablename FROM pg_tables WHERE schemaname = :district AND tablename LIKE :pattern"
+    return [str(table) for (table,) in run_sql(connection, statement, district=district, pattern=pattern)]
+
+
+def _let_the_app_become_care(connection: Connection) -> None:
+    """The serving role may become hub_care for a care slice, and has none of its rights before it does."""
+    member = run_sql(connection, "SELECT pg_has_role('hub_app', 'hub_care', 'MEMBER')")[0][0]
+    inherits = run_sql(connection, "SELECT rolinherit FROM pg_roles WHERE rolname = 'hub_app'")[0][0]
+    if not member or inherits:
+        try:
+            run_sql(connection, "ALTER ROLE hub_app NOINHERIT")
+            run_sql(connection, "GRANT hub_care TO hub_app")
+        except ProgrammingError as refused:
+            raise RolesMissing("ALTER ROLE hub_app NOINHERIT; GRANT hub_care TO hub_app") from refused
 
 
 _GRANTS = (
@@ -157,8 +183,15 @@ _GRANTS = (
     "GRANT INSERT, UPDATE ON {d}.submission, {d}.delivery, {d}.subscription, {d}.subscription_version TO hub_app",
     "GRANT INSERT, UPDATE ON {d}.area, {d}.area_version, {d}.idempotency_key TO hub_app",
     "GRANT INSERT ON {d}.audit TO hub_app",
-    "REVOKE SELECT ON {d}.audit, {d}.audit_seal FROM hub_app",
+    "REVOKE SELECT ON {d}.audit, {d}.audit_seal, {d}.audit_archive, {d}.difference, {d}.operation FROM hub_app",
+    "REVOKE INSERT, UPDATE, DELETE ON {d}.audit_archive FROM hub_worker",
     "GRANT SELECT, INSERT ON {d}.audit, {d}.audit_seal TO hub_audit",
+    "GRANT SELECT ON {d}.audit_archive TO hub_audit",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA {d} TO hub_care",
+    "REVOKE SELECT ON {d}.audit, {d}.audit_seal, {d}.audit_archive, {d}.difference, {d}.operation FROM hub_care",
+    "GRANT INSERT, UPDATE ON {d}.delivery TO hub_care",
+    "GRANT INSERT ON {d}.audit TO hub_care",
+    "GRANT SELECT ON shared.organisation TO hub_care, hub_audit",
     "GRANT SELECT, INSERT, UPDATE ON shared.organisation TO hub_app, hub_worker",
     "GRANT SELECT ON shared.hub_version TO hub_app, hub_worker",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA admin TO hub_app",

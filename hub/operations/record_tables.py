@@ -173,6 +173,8 @@ def _views(catalogue: Catalogue) -> Iterator[str]:
         " SELECT a.area_id, t.area_id AS leaf_id, CASE t.kind WHEN 'village' THEN t.parent_id ELSE t.area_id END AS town_id"
         " FROM {d}.area a JOIN {d}.area t ON t.area_id = coalesce(a.successor_id, a.area_id) WHERE t.kind <> 'district'"
     )
+    # by its owner's right: of which kind a submission is says nothing of anybody, and towns need it of all of them
+    yield "CREATE OR REPLACE VIEW {d}.submission_kind AS SELECT submission_id, kind FROM {d}.submission"
     yield "DROP VIEW IF EXISTS {d}.record_person"
     branches = [
         f"SELECT '{t.code}'::text AS record_type, record_id, '{role.role}'::text AS role, {role.role}_ref AS person_id"

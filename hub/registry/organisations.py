@@ -13,6 +13,7 @@ from hub.errors import BadRequest, NotFound
 from hub.registry.areas import AreaIndex
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
+from hub.registry.sessions import close_sessions_at
 from hub.tables import organisation
 
 OrganisationKind = Literal["department", "care", "town", "village", "bureau", "information_centre", "upper"]
@@ -44,6 +45,8 @@ def save_organisation(connection: Connection, actor: Actor, one: Organisation) -
     entered = insert(organisation).values(msgspec.structs.asdict(one))
     renewed = {name: entered.excluded[name] for name in ("name", "name_en", "area_id", "enabled")}
     connection.execute(entered.on_conflict_do_update(index_elements=["code"], set_=renewed))
+    if not one.enabled:
+        close_sessions_at(connection, one.code)
     audit.record(connection, actor, Right.MANAGE_REGISTRY, f"organisation/{one.code}", kind=one.kind)
 
 
@@ -62,6 +65,8 @@ def set_enabled(connection: Connection, actor: Actor, code: str, enabled: bool) 
     require(actor, Right.MANAGE_REGISTRY, Right.OPERATE)
     load_organisation(connection, code)
     connection.execute(update(organisation).where(organisation.c.code == code).values(enabled=enabled))
+    if not enabled:
+        close_sessions_at(connection, code)
     audit.record(connection, actor, Right.MANAGE_REGISTRY, f"organisation/{code}", enabled=enabled)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, Integer, false, literal, or_, true
+from sqlalchemy import ColumnElement, Connection, FromClause, Integer, false, literal, or_, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from hub.database import Reach, run_sql, set_reach
 from hub.registry.areas import AreaIndex
 from hub.registry.hunting_rules import CARE_ONLY_TYPES
 from hub.registry.organisations import AREA_KINDS
 from hub.registry.permissions import Actor, Right
+from hub.registry.slice_definition import SliceDefinition
+from mappings.catalogue import Catalogue, RecordType
+
+COUNTERS: Reach = {"ledger": "counts"}  # the hub's own figures: how many submissions, whose is not asked
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +37,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_the_hub or self.actor.may(Right.READ_ALL_SUBMISSIONS) or self.actor.may(Right.OPERATE):
             return true()
         return self._own(table.c.organisation, Right.READ_SUBMISSION)
+
+    def counts(self, table: FromClause) -> ColumnElement[bool]:
+        """The ledger for sums alone: whoever reads measures sums over all of it and opens no line."""
+        return true() if self.actor.may(Right.READ_MEASURES) else self.submissions(table)
 
     def row_errors(self, submissions: FromClause) -> ColumnElement[bool]:
         """Row errors with the values as sent: the sender alone (``submissions`` is joined to them)."""
@@ -95,3 +105,54 @@ def scope_for(actor: Actor, areas: AreaIndex) -> Scope:
     if actor.kind not in AREA_KINDS or actor.area_id is None:
         return Scope(actor=actor)
     return Scope(actor=actor, own_areas=areas.expand(actor.area_id))
+
+
+# ---- the second wall: what row security is told (hub.operations.row_security) ----
+
+
+def reach_of(actor: Actor) -> Reach:
+    """What an actor's transaction may touch at all, whatever its statements ask for. Give it to ``Database.begin``."""
+    reach = {"organisation": actor.organisation} if _acts_for_its_own(actor) else {}
+    if actor.may(Right.READ_ALL_SUBMISSIONS) or actor.may(Right.OPERATE):
+        reach["ledger"] = "all"
+    elif actor.may(Right.READ_MEASURES):
+        reach["ledger"] = "counts"
+    if actor.kind in AREA_KINDS and actor.area_id is not None and actor.may(Right.READ_CHANGE_LIST):
+        reach |= {"types": "*", "areas": _written([actor.area_id])}
+    if actor.may(Right.MANAGE_REGISTRY) or actor.may(Right.OPERATE):
+        reach["registry"] = "on"
+    return reach
+
+
+def open_slice(connection: Connection, definition: SliceDefinition, organisation_kind: str) -> None:
+    """From here on this transaction sees the slice's record types in the slice's areas; clinical ones for care alone."""
+    care = organisation_kind == "care"
+    types = ",".join(one.record_type for one in definition.record_types)
+    areas = "*" if definition.areas is None else _written(definition.areas)
+    set_reach(connection, {"types": types, "areas": areas, "care": "on" if care else ""})
+    if care:  # clinical side tables are closed to the serving role itself
+        run_sql(connection, "SELECT set_config('role', 'hub_care', true) WHERE session_user = 'hub_app'")
+
+
+def open_submission(connection: Connection, submission_id: object) -> None:
+    """From here on this transaction sees the records one submission brought: the bureau's reasoned, audited act."""
+    set_reach(connection, {"submission": str(submission_id)})
+
+
+def is_care_only(record_type: RecordType) -> bool:
+    """Clinical by existing: that there is such a record says it all."""
+    return record_type.restricted or record_type.code in CARE_ONLY_TYPES
+
+
+def types_by_area(catalogue: Catalogue) -> list[str]:
+    """Record types that the town responsible for a record may know of without a subscription."""
+    enabled = (one for one in catalogue.record_types.values() if one.enabled)
+    return [one.code for one in enabled if not is_care_only(one) and one.sharing != "none"]
+
+
+def _acts_for_its_own(actor: Actor) -> bool:
+    return any(actor.may(right) for right in (Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE))
+
+
+def _written(areas: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, areas)) + "}"

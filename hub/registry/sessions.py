@@ -1,4 +1,4 @@
-"""Signed-in browser sessions: opened at sign-in under a new value, ended by idleness, age or sign-out.
+"""Signed-in browser sessions: opened at sign-in under a new value, ended by idleness, age, sign-out or their owner.
 
 The cookie's value is never kept, only its SHA-256. A value that is not in the table is nobody's session.
 """
@@ -8,31 +8,63 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
+from hub import audit
 from hub.database import new_uuid
+from hub.errors import NotFound
+from hub.registry.permissions import Actor, Right
+from hub.registry.rights import require
+from hub.settings import AccountPolicy
 from hub.tables import account, web_session
 
-IDLE = timedelta(minutes=30)
-LONGEST = timedelta(hours=10)
+Level = Literal["password", "full"]  # password: the second factor is still missing
+HALF_WAY = timedelta(minutes=5)  # from the password to the second factor
 _TOUCH_EVERY = timedelta(seconds=30)  # a page with polling would otherwise write at every request
+_LONGEST_BROWSER = 120
+_USUAL = AccountPolicy()
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One signed-in browser."""
+    """One browser that gave the right password, and its second factor too if its level is full."""
 
+    session_id: UUID
     account_id: UUID
     token: str  # what a form of this session must carry
+    level: Level
     must_change_password: bool
     last_seen_at: datetime
 
 
-def open_session(connection: Connection, account_id: UUID, now: datetime) -> str:
-    """Start a session and return the value for the cookie: 256 random bits, new at every sign-in."""
+class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
+    """One session as its owner sees it; its id opens nothing."""
+
+    session_id: UUID
+    created_at: datetime
+    last_seen_at: datetime
+    address: str
+    browser: str
+
+
+def open_session(
+    connection: Connection,
+    account_id: UUID,
+    now: datetime,
+    *,
+    policy: AccountPolicy = _USUAL,
+    level: Level = "full",
+    address: str = "",
+    browser: str = "",
+) -> str:
+    """Start a session and return the value for the cookie: 256 random bits, new at every step of a sign-in."""
     value = secrets.token_urlsafe(32)
+    longest = timedelta(hours=policy.session_hours) if level == "full" else HALF_WAY
+    if policy.one_session and level == "full":
+        close_sessions_of(connection, account_id)
     connection.execute(
         insert(web_session).values(
             session_digest=_digest(value),
@@ -41,13 +73,16 @@ def open_session(connection: Connection, account_id: UUID, now: datetime) -> str
             content=secrets.token_urlsafe(24).encode(),
             created_at=now,
             last_seen_at=now,
-            expires_at=now + LONGEST,
+            expires_at=now + longest,
+            level=level,
+            address=address,
+            browser="".join(each for each in browser if each.isprintable())[:_LONGEST_BROWSER],
         )
     )
     return value
 
 
-def find_session(connection: Connection, value: str, now: datetime) -> Session | None:
+def find_session(connection: Connection, value: str, now: datetime, policy: AccountPolicy = _USUAL) -> Session | None:
     """The living session of a cookie's value; None if unknown, idle too long, too old, or its account is disabled."""
     row = connection.execute(
         select(web_session, account.c.must_change_password)
@@ -55,7 +90,7 @@ def find_session(connection: Connection, value: str, now: datetime) -> Session |
         .where(
             web_session.c.session_digest == _digest(value),
             web_session.c.expires_at > now,
-            web_session.c.last_seen_at > now - IDLE,
+            web_session.c.last_seen_at > now - _idle(policy),
             account.c.disabled.is_(False),
         )
     ).one_or_none()
@@ -64,11 +99,17 @@ def find_session(connection: Connection, value: str, now: datetime) -> Session |
     if now - row.last_seen_at > _TOUCH_EVERY:
         _touch(connection, value, now)
     return Session(
+        session_id=row.session_id,
         account_id=row.account_id,
         token=row.content.decode(),
+        level=row.level,
         must_change_password=row.must_change_password,
         last_seen_at=row.last_seen_at,
     )
+
+
+def _idle(policy: AccountPolicy) -> timedelta:
+    return timedelta(minutes=policy.idle_minutes)
 
 
 def close_session(connection: Connection, value: str) -> None:
@@ -81,10 +122,75 @@ def close_sessions_of(connection: Connection, account_id: UUID) -> int:
     return connection.execute(delete(web_session).where(web_session.c.account_id == account_id)).rowcount
 
 
-def remove_dead_sessions(connection: Connection, now: datetime) -> int:
+def close_sessions_at(connection: Connection, organisation: str) -> int:
+    """End every session of an organisation's people; how many there were."""
+    its = select(account.c.account_id).where(account.c.organisation == organisation)
+    return connection.execute(delete(web_session).where(web_session.c.account_id.in_(its))).rowcount
+
+
+def remove_dead_sessions(connection: Connection, now: datetime, policy: AccountPolicy = _USUAL) -> int:
     """Delete what no cookie can open any more; how many."""
-    dead = (web_session.c.expires_at <= now) | (web_session.c.last_seen_at <= now - IDLE)
+    dead = (web_session.c.expires_at <= now) | (web_session.c.last_seen_at <= now - _idle(policy))
     return connection.execute(delete(web_session).where(dead)).rowcount
+
+
+# ---- one's own ----
+
+
+def list_own_sessions(connection: Connection, actor: Actor, now: datetime) -> list[OpenSession]:
+    """Where one is signed in, the latest first."""
+    require(actor, Right.SIGNED_IN)
+    return _open_sessions(connection, actor.account_id, now)
+
+
+def end_own_session(connection: Connection, actor: Actor, session_id: UUID) -> None:
+    """End one of one's own sessions; somebody else's is as good as none: NotFound."""
+    require(actor, Right.SIGNED_IN)
+    mine = (web_session.c.account_id == actor.account_id, web_session.c.session_id == session_id)
+    if connection.execute(delete(web_session).where(*mine)).rowcount == 0:
+        raise _no_such()
+    audit.record(connection, actor, Right.SIGNED_IN, f"account/{actor.name}", how="end-session")
+
+
+def end_other_sessions(connection: Connection, actor: Actor, kept: UUID) -> int:
+    """End all of one's own sessions but this one; how many."""
+    require(actor, Right.SIGNED_IN)
+    mine = (web_session.c.account_id == actor.account_id, web_session.c.session_id != kept)
+    ended = connection.execute(delete(web_session).where(*mine)).rowcount
+    audit.record(connection, actor, Right.SIGNED_IN, f"account/{actor.name}", how="end-other-sessions", count=ended)
+    return ended
+
+
+# ---- somebody else's ----
+
+
+def list_sessions_of(connection: Connection, actor: Actor, account_id: UUID, now: datetime) -> list[OpenSession]:
+    """Where an account is signed in, the latest first."""
+    require(actor, Right.MANAGE_ACCOUNTS)
+    return _open_sessions(connection, account_id, now)
+
+
+def end_session_of(connection: Connection, actor: Actor, login: str, session_id: UUID) -> None:
+    """End one session of this account; another account's is as good as none: NotFound."""
+    require(actor, Right.MANAGE_ACCOUNTS)
+    its = select(account.c.account_id).where(account.c.login == login).scalar_subquery()
+    wanted = (web_session.c.account_id == its, web_session.c.session_id == session_id)
+    if connection.execute(delete(web_session).where(*wanted)).rowcount == 0:
+        raise _no_such()
+    audit.record(connection, actor, Right.MANAGE_ACCOUNTS, f"account/{login}", how="end-session")
+
+
+def _open_sessions(connection: Connection, account_id: UUID | str | None, now: datetime) -> list[OpenSession]:
+    rows = connection.execute(
+        select(web_session)
+        .where(web_session.c.account_id == account_id, web_session.c.level == "full", web_session.c.expires_at > now)
+        .order_by(web_session.c.last_seen_at.desc(), web_session.c.session_id)
+    )
+    return [msgspec.convert(row, OpenSession, from_attributes=True) for row in rows]
+
+
+def _no_such() -> NotFound:
+    return NotFound("没有这个会话，或已结束。 There is no such session, or it has ended.")
 
 
 def _touch(connection: Connection, value: str, now: datetime) -> None:

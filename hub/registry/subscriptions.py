@@ -16,6 +16,7 @@ from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.organisations import Organisation, load_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
+from hub.registry.scope import open_slice
 from hub.registry.slice_definition import OWN_AREA_KINDS, SliceDefinition, check_definition, definition_digest
 from hub.tables import organisation as organisation_table
 from hub.tables import subscription, subscription_version
@@ -177,7 +178,8 @@ def load_subscription(connection: Connection, code_or_id: str | UUID) -> Subscri
 def load_for_pull(
     connection: Connection, actor: Actor, catalogue: Catalogue, code_or_id: str | UUID, today: date
 ) -> Subscription:
-    """The actor's own subscription, if it may be pulled today. Another's looks as if it did not exist.
+    """The actor's own subscription, if it may be pulled today, opened for this transaction. Another's looks as if it did
+    not exist.
 
     The definition is checked as on the day of subscribing: since then the catalogue may class a field as clinical,
     and a village may have gone to another town.
@@ -188,6 +190,7 @@ def load_for_pull(
         raise NotFound(f"没有订阅 {code_or_id}。 No subscription {code_or_id}.")
     _refuse_stopped(found, today)
     check_definition(found.definition, catalogue, found.organisation_kind, _own_areas(connection, found))
+    open_slice(connection, found.definition, found.organisation_kind)
     return found
 
 

@@ -33,12 +33,16 @@ account = Table(
     Column("language", Text, nullable=False, server_default="zh"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("password_set_at", DateTime(timezone=True)),
+    Column("first_password_until", DateTime(timezone=True)),  # of a first or reset password: until when it is good
     Column("password_history", ARRAY(Text), nullable=False, server_default="{}"),  # earlier hashes, newest first
     Column("totp_sealed", LargeBinary),  # the second factor's secret, sealed with the hub's key
     Column("totp_confirmed_at", DateTime(timezone=True)),  # NULL: begun, or none
     Column("totp_last_step", BigInteger),  # the time step last accepted: a code is good once
     Column("recovery_digests", ARRAY(LargeBinary), nullable=False, server_default="{}"),  # sha256 of codes not yet used
     Column("last_signed_in_at", DateTime(timezone=True)),
+    Column("last_signed_in_from", Text, nullable=False, server_default=""),
+    Column("previous_signed_in_at", DateTime(timezone=True)),  # shown after a sign-in: was that me?
+    Column("previous_signed_in_from", Text, nullable=False, server_default=""),
     CheckConstraint(
         "NOT roles && ARRAY['system_administrator','security_administrator','auditor'] OR cardinality(roles) = 1",
         name="administrators_exclusive",
@@ -173,5 +177,6 @@ audit_archive = Table(
     Column("file_name", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("archived_at", DateTime(timezone=True), nullable=False),
+    Column("mac", LargeBinary, nullable=False),  # by the hub's own key: an archive entered by hand has none that fits
     schema=DISTRICT,
 )

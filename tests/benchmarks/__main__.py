@@ -6,10 +6,16 @@ import argparse
 from pathlib import Path
 
 from mappings.catalogue import load_catalogue
-from tests.benchmarks import feed, line, memory, reading
+from tests.benchmarks import feed, line, memory, reading, trust
 from tests.benchmarks.report import Report
 
-BENCHMARKS = {"reading": reading.measure, "line": line.measure, "feed": feed.measure, "memory": memory.measure}
+BENCHMARKS = {
+    "reading": reading.measure,
+    "line": line.measure,
+    "feed": feed.measure,
+    "memory": memory.measure,
+    "trust": trust.measure,
+}
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from hub.exchange.slices import FeedContext, Page, read_page, snapshot
 from hub.keyring import Keyring
 from hub.registry.areas import load_area_index
 from hub.registry.permissions import SYSTEM_ACTOR
+from hub.registry.scope import reach_of
 from hub.registry.slice_definition import SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
 from mappings.catalogue import Catalogue
@@ -35,7 +36,7 @@ def measure(report: Report, catalogue: Catalogue, repeats: int) -> None:
 
 
 def _subscribe(register: Register, catalogue: Catalogue) -> int:
-    with register.app.begin() as connection:
+    with register.app.begin(reach_of(SYSTEM_ACTOR)) as connection:
         town = load_area_index(connection).codes[people_file.areas()[1].code]
         create_subscription(
             connection, SYSTEM_ACTOR, catalogue, code=_CODE, organisation=SUBSCRIBER, title="基准 benchmark",
@@ -51,7 +52,7 @@ def _measure_pages(report: Report, register: Register, catalogue: Catalogue, tow
     cursor, changes, spent, bare, pages, more = None, 0, 0.0, 0.0, 0, True
     while more and pages < _PAGES:
         started = time.perf_counter()
-        with register.app.begin() as connection:
+        with register.app.begin(reach_of(subscriber())) as connection:
             page = read_page(connection, subscriber(), context, _CODE, cursor, _ROWS)
         spent += time.perf_counter() - started
         bare += drain(register, _page_query(register, town, page))
@@ -75,9 +76,8 @@ def _measure_snapshot(report: Report, register: Register, catalogue: Catalogue, 
     query = f"SELECT {_JSON} FROM {register.settings.district}.rec_{people_file.RECORD_TYPE} r WHERE r.areas && ARRAY[{town}]"
     bare = drain(register, query)
     started = time.perf_counter()
-    with register.app.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+    with register.app.begin(reach_of(subscriber()), isolation="REPEATABLE READ") as connection:
         lines = sum(1 for _ in snapshot(connection, subscriber(), context, _CODE))
-        connection.commit()
     spent = time.perf_counter() - started
     report.add(
         work=f"切片快照 snapshot of {lines - 1:,}",

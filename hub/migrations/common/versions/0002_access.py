@@ -1,5 +1,7 @@
 """Second factors, requests that wait for a second person, locked addresses, machines' certificates and tokens."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -21,14 +23,18 @@ def upgrade() -> None:
 
 
 def _widen_accounts() -> None:
-    columns = (
+    columns: tuple[sa.Column[Any], ...] = (
         sa.Column("password_set_at", _MOMENT, nullable=True),
+        sa.Column("first_password_until", _MOMENT, nullable=True),
         sa.Column("password_history", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("totp_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("totp_confirmed_at", _MOMENT, nullable=True),
         sa.Column("totp_last_step", sa.BigInteger(), nullable=True),
         sa.Column("recovery_digests", postgresql.ARRAY(sa.LargeBinary()), server_default="{}", nullable=False),
         sa.Column("last_signed_in_at", _MOMENT, nullable=True),
+        sa.Column("last_signed_in_from", sa.Text(), server_default="", nullable=False),
+        sa.Column("previous_signed_in_at", _MOMENT, nullable=True),
+        sa.Column("previous_signed_in_from", sa.Text(), server_default="", nullable=False),
     )
     for column in columns:
         op.add_column("account", column, schema="admin")
@@ -87,7 +93,7 @@ def _create_tables() -> None:
 
 
 def _widen_keys() -> None:
-    columns = (
+    columns: tuple[sa.Column[Any], ...] = (
         sa.Column("kind", sa.Text(), server_default="secret", nullable=False),
         sa.Column("public_text", sa.Text(), server_default="", nullable=False),
         sa.Column("allowed_addresses", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
@@ -104,7 +110,7 @@ def _widen_keys() -> None:
 def _widen_sessions() -> None:
     """Every session of before ends: it has no number its owner could see it by."""
     op.execute("DELETE FROM admin.web_session")
-    columns = (
+    columns: tuple[sa.Column[Any], ...] = (
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("address", sa.Text(), server_default="", nullable=False),
         sa.Column("browser", sa.Text(), server_default="", nullable=False),

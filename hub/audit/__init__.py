@@ -1,0 +1,34 @@
+"""Who did what to which: one line an act, in the act's own transaction; sealed in linked batches afterwards."""
+
+from hub.audit.anchors import Anchored, read_anchors, sign_anchor
+from hub.audit.exporting import Ends, Footer, Header, export, exported_range
+from hub.audit.lines import Acting, AuditLine, AuditUnavailable, canonical, mac_of, record
+from hub.audit.seals import FIRST_LINK, Anchor, Seal, content_of, head, lines_sealed, link_of, seal
+from hub.audit.verifying import verify, verify_export
+
+__all__ = [
+    "FIRST_LINK",
+    "Acting",
+    "Anchor",
+    "Anchored",
+    "AuditLine",
+    "AuditUnavailable",
+    "Ends",
+    "Footer",
+    "Header",
+    "Seal",
+    "canonical",
+    "content_of",
+    "export",
+    "exported_range",
+    "head",
+    "lines_sealed",
+    "link_of",
+    "mac_of",
+    "read_anchors",
+    "record",
+    "seal",
+    "sign_anchor",
+    "verify",
+    "verify_export",
+]

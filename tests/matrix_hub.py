@@ -1,0 +1,237 @@
+"""A hub at work for the rights matrix: whose data is in it, who asks, and every route with its addresses filled in."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Litestar
+from litestar.testing import TestClient
+from sqlalchemy import Connection, select
+
+from hub import jobs
+from hub.database import new_uuid, run_sql, utc_now
+from hub.registry.accounts import ROLE_KINDS
+from hub.registry.api_keys import issue_key, rights_a_key_may_have
+from hub.registry.organisations import Organisation, load_organisation, save_organisation
+from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor, Right
+from hub.registry.scope import reach_of
+from hub.registry.sessions import open_session
+from hub.registry.slice_definition import SliceDefinition, SliceType
+from hub.registry.subscriptions import Terms, create_subscription
+from hub.tables import account
+from mappings.catalogue import Catalogue
+from tests.doors import OTHER_TOWN, OTHER_VILLAGE, THIS_MONTH, TOWN, VILLAGE, Hub, identity_number, open_account
+
+CLINICAL = "PLANTEDCLINICAL"
+SENDERS = {"public_security": "hukou_move_in", "labour": "employment", "mch_station": "postnatal_visit"}
+TOWNS = {VILLAGE: TOWN, OTHER_VILLAGE: OTHER_TOWN}
+MORE_KINDS = {"information_centre": "information_centre", "upper_city": "upper"}
+_SURNAMES = "赵钱孙李周吴郑王"
+_GIVEN = "安邦兴业"
+
+
+@dataclass(frozen=True)
+class Person:
+    """One fictitious person: whoever may not know of them must see neither number nor name."""
+
+    number: str
+    name: str
+    sender: str
+    town: str
+    clinical: bool
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One account or key: how it asks, and what it is."""
+
+    name: str
+    role: str
+    organisation: str
+    kind: str
+    headers: dict[str, str]
+    token: str
+    rights: frozenset[Right]
+    machine: bool = False
+
+
+@dataclass
+class Matrix:
+    """Everything the matrix asks with."""
+
+    hub: Hub
+    people: list[Person] = field(default_factory=list)
+    submissions: dict[str, tuple[UUID, str]] = field(default_factory=dict)  # organisation -> id, receipt number
+    asking: list[Asking] = field(default_factory=list)
+
+    def may_know(self, who: Asking, person: Person) -> bool:
+        """The rules again, in plain words: the sender, the town they live in, the subscriber; clinical: care and sender."""
+        if person.clinical:
+            return who.organisation == person.sender or who.kind == "care"
+        own = who.organisation == person.sender
+        at_home = who.organisation == person.town and Right.READ_CHANGE_LIST in who.rights
+        subscribed = Right.PULL_SLICE in who.rights and who.organisation in ("health", person.town)
+        return own or at_home or subscribed
+
+
+def found_matrix(hub: Hub, catalogue: Catalogue) -> Matrix:
+    """Three senders, people in two towns, two subscribers, and one account of every role in every kind of unit."""
+    matrix = Matrix(hub)
+    with hub.served.begin(reach_of(SYSTEM_ACTOR)) as connection:
+        _more_organisations(connection, hub)
+        _subscribe(connection, catalogue)
+    for sender in SENDERS:
+        _send(matrix, catalogue, sender)
+    hub.work()
+    with hub.served.begin() as connection:
+        matrix.asking = [*_accounts(connection), *_machines(connection)]
+    return matrix
+
+
+def _more_organisations(connection: Connection, hub: Hub) -> None:
+    for code, kind in MORE_KINDS.items():
+        one = Organisation(code=code, district=hub.settings.district, name=f"单位{code}", kind=kind)  # type: ignore[arg-type]
+        save_organisation(connection, SYSTEM_ACTOR, one)
+
+
+def _subscribe(connection: Connection, catalogue: Catalogue) -> None:
+    moves = SliceType("hukou_move_in", ("name", "id_no", "move_date"))
+    terms = Terms(purpose="核对", legal_basis="条例")
+    town = load_organisation(connection, TOWN).area_id
+    assert town is not None
+    for code, areas in (("health", None), (TOWN, (town,))):
+        create_subscription(
+            connection, SYSTEM_ACTOR, catalogue, code=f"moves-{code}", organisation=code, title="迁入",
+            definition=SliceDefinition((moves,), areas), terms=terms,
+        )  # fmt: skip
+
+
+def _send(matrix: Matrix, catalogue: Catalogue, sender: str) -> None:
+    record_type = SENDERS[sender]
+    rows = []
+    for place, village in enumerate(TOWNS):
+        serial = 100 * (list(SENDERS).index(sender) + 1) + 10 * place
+        name = _SURNAMES[serial // 100] + _GIVEN[place] + _SURNAMES[place + 4]
+        clinical = catalogue.record_types[record_type].restricted
+        matrix.people.append(Person(identity_number(serial + 2), name, sender, TOWNS[village], clinical))
+        rows.append(_row(catalogue, record_type, serial, name, village))
+        wrong = identity_number(serial + 4)[:-1] + "Z"  # a row error keeps the value as it was sent
+        matrix.people.append(Person(wrong, name, sender, TOWNS[village], clinical))
+        rows.append(_row(catalogue, record_type, serial + 2, name, village) | {"id_no": wrong})
+    body = io.BytesIO(msgspec.json.Encoder().encode_lines(rows))
+    actor = Actor(name="founder", organisation=sender, kind="hub", door="command", rights=frozenset({Right.SUBMIT}))
+    accepted = jobs.accept(
+        matrix.hub.worker, matrix.hub.settings, actor, stream=body, file_name=file_of(sender), record_type=record_type,
+        organisation=sender, period=THIS_MONTH, door="command",
+    )  # fmt: skip
+    matrix.submissions[sender] = (accepted.submission_id, accepted.receipt_number)
+
+
+def file_of(sender: str) -> str:
+    """The name of the file a sender sent: who sees it sees that line of the ledger."""
+    return f"lines-of-{sender}.ndjson"
+
+
+def _row(catalogue: Catalogue, record_type: str, serial: int, name: str, village: str) -> dict[str, str]:
+    from tests.factories import row_values
+
+    values = row_values(catalogue, record_type, serial % 40)
+    own = {"name": name, "id_no": identity_number(serial + 2), "sex": "2", "live_div": village, "hukou_div": village}
+    clinical = {"findings": CLINICAL} if "findings" in catalogue.record_types[record_type].by_name else {}
+    known = catalogue.record_types[record_type].by_name
+    return {key: value for key, value in (values | own | clinical).items() if key in known}
+
+
+def _accounts(connection: Connection) -> Iterator[Asking]:
+    units = {
+        "department": "labour", "care": "mch_station", "bureau": "bureau", "town": TOWN,
+        "information_centre": "information_centre", "upper": "upper_city",
+    }  # fmt: skip
+    for role, kinds in ROLE_KINDS.items():
+        for kind in sorted(kinds & units.keys()):
+            login = f"{role}-{kind}"
+            open_account(connection, login, units[kind], role)
+            account_id = connection.execute(select(account.c.account_id).where(account.c.login == login)).scalar_one()
+            value = open_session(connection, account_id, utc_now())
+            token = str(run_sql(connection, _TOKEN, id=account_id)[0][0])
+            headers = {"Cookie": f"__Host-sid={value}", "Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+            yield Asking(login, role, units[kind], kind, headers, token, ROLES[role])
+
+
+_TOKEN = "SELECT convert_from(content, 'UTF8') FROM admin.web_session WHERE account_id = :id"
+
+
+def _machines(connection: Connection) -> Iterator[Asking]:
+    for code in ("labour", "health", "public_security", "mch_station", TOWN, OTHER_TOWN):
+        its = load_organisation(connection, code)
+        scopes = rights_a_key_may_have(its)
+        key = issue_key(connection, SYSTEM_ACTOR, organisation=code, title="矩阵", scopes=scopes)
+        headers = {"Authorization": f"Bearer {key.text}", "Accept": "application/json"}
+        yield Asking(f"key-{code}", "integrator", code, its.kind, headers, "", frozenset(scopes), machine=True)
+
+
+# ---- routes ----
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one route; ``rights`` are any of those it wants."""
+
+    method: str
+    template: str
+    rights: tuple[Right, ...]
+    for_machines: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.template}"
+
+    def open_to(self, who: Asking) -> bool:
+        return Right.PUBLIC in self.rights or bool(who.rights & {*self.rights})
+
+
+def routes_of(app: Litestar) -> list[Route]:
+    """Every route but the static files and those of the machine-readable description."""
+    found = []
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", None) or [route.route_handler]:  # type: ignore[union-attr]
+            for method in sorted(getattr(handler, "http_methods", ())):
+                rights = handler.opt.get("right")
+                named = rights if isinstance(rights, tuple) else (rights,)
+                found.append(Route(method, route.path, named, route.path.startswith("/v1")))
+    return [one for one in found if one.method != "OPTIONS" and not one.template.startswith(("/static", "/schema"))]
+
+
+def address(route: Route, matrix: Matrix, owner: str) -> str:
+    """The route's address with ids of what belongs to ``owner``."""
+    submission_id, number = matrix.submissions.get(owner, (new_uuid(), "R-000"))
+    fillers: dict[str, object] = {
+        "submission_id": submission_id, "number": number, "code": f"moves-{owner}", "language": "en", "row_no": 1,
+        "error_no": 1, "seq": 1, "login": f"department_clerk-{owner}", "prefix": "nobody", "organisation": owner,
+        "session_id": new_uuid(), "request_id": new_uuid(),
+    }  # fmt: skip
+    if route.template == "/v1/record-types/{code:str}":
+        fillers["code"] = "marriage"
+    return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: str(fillers[found[1]]), route.template)
+
+
+def ask(client: TestClient[Litestar], route: Route, who: Asking | None, matrix: Matrix, owner: str) -> Any:
+    """One request, with a form or a body that would be accepted if the right were there."""
+    sent: dict[str, Any] = {"headers": who.headers if who else {}, "follow_redirects": False}
+    if route.method in ("POST", "PUT", "PATCH", "DELETE"):
+        if route.for_machines:
+            sent["json"] = {"to_delivery_no": 1, "digest": "x", "type": "hukou_move_in", "rows": []}
+            sent["headers"] = {**sent["headers"], "Idempotency-Key": str(new_uuid())}
+        else:
+            sent["data"] = {"token": who.token if who else "", "reason": "核对人员信息", "organisation": owner}
+    client.cookies.clear()
+    query = (
+        f"?month={THIS_MONTH}" if route.template.startswith(("/changes", "/board")) and route.method == "GET" else ""
+    )
+    return client.request(route.method, address(route, matrix, owner) + query, **sent)

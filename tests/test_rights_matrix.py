@@ -1,0 +1,147 @@
+"""Every route × role × kind of organisation × own or another's: who gets in, and that nobody else's data comes out.
+
+Twice: as the hub is, and with every Scope saying yes, so that row security and grants stand alone.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from sqlalchemy import true
+
+from hub.database import Database
+from hub.embedded import Cluster
+from hub.registry.permissions import ROLES, Right
+from hub.registry.scope import Scope
+from hub.settings import load_settings
+from mappings.catalogue import Catalogue
+from tests.conftest import execute
+from tests.doors import TOWN, founded_hub
+from tests.matrix_hub import CLINICAL, SENDERS, Asking, Matrix, Route, ask, file_of, found_matrix, routes_of
+
+OWNERS = ("public_security", "labour", "mch_station", "health", TOWN)
+ENDS_ITS_SESSION = ("/sign-out", "/account", "/password", "/second-factor", "/sign-in")
+
+
+@pytest.fixture(scope="module")
+def matrix(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    execute(cluster, "CREATE DATABASE matrix TEMPLATE hub_template OWNER hub_owner")
+    urls, home = cluster.urls("matrix"), tmp_path_factory.mktemp("matrix")
+    settings = load_settings(
+        home, database_url=urls.app, owner_url=urls.owner, worker_url=urls.worker, audit_url=urls.audit, fictitious_prefixes=("999001",),
+        demo=True, requests_per_minute=10_000_000, accounts={"second_factor_roles": []},
+    )  # fmt: skip
+    worker, served = Database(urls.worker, settings.district), Database(urls.app, settings.district)
+    with founded_hub(worker, served, settings, catalogue) as hub:
+        yield found_matrix(hub, catalogue)
+    worker.close()
+    served.close()
+    execute(cluster, "DROP DATABASE matrix WITH (FORCE)")
+
+
+@pytest.fixture
+def client(matrix: Matrix) -> Iterator[TestClient[Litestar]]:
+    with TestClient(matrix.hub.app, base_url="https://hub.test", raise_server_exceptions=False) as client:
+        yield client
+
+
+def body_of(answer: Any) -> str:
+    """What came back as text; a workbook's cells as well."""
+    if answer.content[:2] == b"PK":
+        with zipfile.ZipFile(BytesIO(answer.content)) as workbook:
+            return "".join(workbook.read(name).decode("utf-8", "replace") for name in workbook.namelist())
+    return str(answer.text)
+
+
+def leaks_in(matrix: Matrix, route: Route, who: Asking | None, text: str) -> list[str]:
+    """Numbers, names, clinical values and lines of the ledger in an answer to somebody who may not know them."""
+    if who is not None and Right.UNMASK in who.rights and "unmask" in route.template:
+        return [CLINICAL] if CLINICAL in text else []  # a reasoned act; what it may show is tested with it
+    strangers = [one for one in matrix.people if who is None or not matrix.may_know(who, one)]
+    found = [value for one in strangers for value in (one.number, one.name) if value in text]
+    if who is None or Right.READ_ALL_SUBMISSIONS not in who.rights:
+        found += [file_of(each) for each in SENDERS if file_of(each) in text and (not who or who.organisation != each)]
+    if CLINICAL in text and (who is None or who.kind != "care"):
+        found.append(CLINICAL)
+    return found
+
+
+def sweep(matrix: Matrix, client: TestClient[Litestar], within: str = "") -> tuple[int, list[str], list[str]]:
+    """Ask everything; how often, the leaks, and whoever got in or was kept out against the declared right."""
+    asked, leaks, wrong = 0, [], []
+    for route in [each for each in routes_of(matrix.hub.app) if within in each.template]:
+        for who in (None, *matrix.asking):
+            for owner in OWNERS:
+                if who and route.method == "POST" and route.template.startswith(ENDS_ITS_SESSION):
+                    continue
+                answer = ask(client, route, who, matrix, owner)
+                asked += 1
+                place = f"{route.name} by {who.name if who else 'nobody'} at {owner}'s: {answer.status_code}"
+                leaks += [f"{place}: {leak}" for leak in leaks_in(matrix, route, who, body_of(answer))]
+                if not _as_declared(route, who, answer.status_code):
+                    wrong.append(place)
+    return asked, leaks, wrong
+
+
+def _as_declared(route: Route, who: Asking | None, status: int) -> bool:
+    """Without the right: refused, or sent to sign in. With it: anything but refused for want of the right."""
+    if status >= 500:
+        return False
+    if Right.PUBLIC in route.rights:
+        return True
+    knows_them = who is not None and who.machine == route.for_machines
+    if not knows_them:
+        return status in (401, 403, 303, 302)
+    assert who is not None
+    return status != 401 if route.open_to(who) else status == 403
+
+
+def test_every_route_names_rights_that_some_role_or_the_hub_has(matrix: Matrix) -> None:
+    held = {Right.PUBLIC} | {right for rights in ROLES.values() for right in rights}
+    routes = routes_of(matrix.hub.app)
+    assert len(routes) > 30
+    assert [one.name for one in routes if not one.rights or not {*one.rights} <= held] == []
+
+
+def test_nobody_gets_in_without_the_right_and_nothing_of_others_comes_out(
+    matrix: Matrix, client: TestClient[Litestar]
+) -> None:
+    asked, leaks, wrong = sweep(matrix, client)
+    print(f"\nrights matrix: {asked} requests")
+    assert asked > 2_000
+    assert leaks == []
+    assert wrong == []
+
+
+def test_with_every_scope_saying_yes_row_security_and_grants_hold_alone(
+    matrix: Matrix, client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch_scopes_off(monkeypatch)
+    asked, leaks, _ = sweep(matrix, client)
+    assert asked > 2_000
+    assert leaks == []
+
+
+def switch_scopes_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every predicate true, every question yes."""
+    for name in ("submissions", "counts", "row_errors", "own_subscriptions", "records_in_areas", "records_sent",
+                 "records", "people"):  # fmt: skip
+        monkeypatch.setattr(Scope, name, lambda self, *columns: true())
+    for name in ("may_see_clinical", "may_see_type", "stored_file", "in_own_areas"):
+        monkeypatch.setattr(Scope, name, lambda self, *asked: True)
+
+
+def test_with_both_walls_down_the_matrix_finds_the_leaks(
+    matrix: Matrix, client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two tests above can fail: a hub without either wall gives others' rows away."""
+    switch_scopes_off(monkeypatch)
+    monkeypatch.setattr(matrix.hub.served, "begin", matrix.hub.worker.begin)
+    _, leaks, _ = sweep(matrix, client, within="submissions")
+    assert leaks
