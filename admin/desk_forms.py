@@ -23,7 +23,6 @@ Asking = Request[Actor, Visit, Any]
 Form = NamedDependency[dict[str, str]]
 FORM = {"form": Provide(plain_form)}
 _EMPTY = N_("请填写此项。")
-_NO_DATE = N_("日期应为 YYYY-MM-DD。")
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -54,8 +53,8 @@ class FormPage(msgspec.Struct, frozen=True, kw_only=True):
     button: str
     back: str
 
-    def names(self) -> list[str]:
-        return [field.name for field in self.fields]
+    def titles(self) -> dict[str, str]:
+        return {field.name: field.title for field in self.fields}
 
 
 def typed(fields: Sequence[Field], form: dict[str, str]) -> dict[str, str]:
@@ -86,9 +85,9 @@ def last_day(given: str, zone: str) -> datetime | None:
     if not given:
         return None
     try:
-        day = datetime.strptime(given, "%Y-%m-%d") + timedelta(days=1)  # noqa: DTZ007 — the zone follows
+        day = datetime.strptime(given, "%Y-%m-%d") + timedelta(days=1)
     except (ValueError, OverflowError):
-        raise BadRequest(_NO_DATE + " A date is YYYY-MM-DD.", expires_on="") from None
+        raise BadRequest("日期应为 YYYY-MM-DD。 A date is YYYY-MM-DD.", expires_on="") from None
     return day.replace(tzinfo=ZoneInfo(zone))
 
 
@@ -101,7 +100,9 @@ def show_form(
 
 def show_refused(request: Asking, page: FormPage, given: dict[str, str], error: HubError) -> Response[str]:
     """The same form after the domain said no; what is not there for who asks is noted as any refusal is."""
-    answer = show_form(request, page, given, {field_of(error, page.names()): detail_of(error, request.auth)}, error.status)
+    answer = show_form(
+        request, page, given, {field_of(error, list(page.titles())): detail_of(error, request.auth)}, error.status
+    )
     answer.background = note_refusal(request, error)
     return answer
 

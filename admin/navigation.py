@@ -22,6 +22,15 @@ PAGES = (
     PageLink(path="/board", title=N_("月度总览"), rights=(Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)),
     PageLink(path="/submissions", title=N_("报送记录"), rights=(Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS)),
     PageLink(path="/submissions/new", title=N_("上传报送"), rights=(Right.SUBMIT,)),
+    PageLink(
+        path="/access-requests",
+        title=N_("权限申请"),
+        rights=(Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS),
+    ),
+    PageLink(
+        path="/accounts", title=N_("账号"), rights=(Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)
+    ),
+    PageLink(path="/keys", title=N_("系统密钥"), rights=(Right.MANAGE_ACCOUNTS, Right.ASK_OWN_ACCESS)),
     PageLink(path="/audit", title=N_("审计查询"), rights=(Right.READ_AUDIT,)),
 )
 

@@ -141,16 +141,28 @@ class OwnAccountController(Controller):
 
 
 def _show_account(
-    request: Visiting, actor: Actor, database: Database, settings: Settings, **told: Any
+    request: Visiting,
+    actor: Actor,
+    database: Database,
+    settings: Settings,
+    *,
+    status: int = 200,
+    error: str = "",
+    notice: str = "",
 ) -> Response[str]:
     with database.begin() as connection:
         its = load_account(connection, actor.name)
         its_sessions = sessions.list_own_sessions(connection, actor, utc_now())
-    facts: dict[str, Any] = {"roles": [ROLES[role] for role in its.roles], "must_enrol": its.must_enrol(settings.accounts)}
     return show(
         request,
         "own_account.html",
-        **{"account": its, "sessions": its_sessions, "error": "", "notice": ""} | facts | told,
+        status=status,
+        account=its,
+        roles=[ROLES[role] for role in its.roles],
+        sessions=its_sessions,
+        must_enrol=its.must_enrol(settings.accounts),
+        error=error,
+        notice=notice,
     )
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from litestar import Router
+from litestar import Controller, Router
 from litestar.datastructures import CacheControlHeader
 from litestar.middleware import DefineMiddleware
 from litestar.static_files import create_static_files_router
 
+from admin.access_requests import AccessRequestController
+from admin.accounts_desk import AccountsController
+from admin.asking import asking_router
 from admin.assets import STATIC
 from admin.audit_search import AuditController
 from admin.board import BoardController
 from admin.change_lists import ChangeListController
+from admin.keys_desk import KeysController, new_keys_router
 from admin.own_account import OwnAccountController
+from admin.roles_page import RolesController
 from admin.sign_in import SignInController
 from admin.submissions import SubmissionController
 from admin.unmasking import UnmaskingController
@@ -27,13 +32,19 @@ _A_DAY = 24 * 3600
 def panel_router(max_file_bytes: int) -> Router:
     """Every page; only the upload may have a large body. None of them is part of the API's description."""
     uploads = Router("/", route_handlers=[UploadController], request_max_body_size=max_file_bytes + _FORM_AROUND_FILE)
-    pages = [
+    pages: list[type[Controller] | Router] = [
         SignInController,
         OwnAccountController,
         SubmissionController,
         ChangeListController,
         BoardController,
         UnmaskingController,
+        asking_router(),
+        AccessRequestController,
+        AccountsController,
+        new_keys_router(),
+        KeysController,
+        RolesController,
         AuditController,
     ]
     return Router(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from hub.commands.accounts import account
 from hub.commands.areas import area
 from hub.commands.audit import audit
 from hub.commands.keeping import keeping
@@ -25,6 +26,7 @@ app.add_typer(feed, name="feed")
 app.add_typer(audit, name="audit")
 app.add_typer(area, name="area")
 app.add_typer(key, name="key")
+app.add_typer(account, name="account")
 
 
 def main() -> None:

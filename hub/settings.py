@@ -36,6 +36,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     idle_minutes: int = 30
     session_hours: int = 10
     one_session: bool = False  # a new sign-in ends the account's other sessions
+    administrator_addresses: tuple[str, ...] = ()  # CIDR: the three administrators sign in from there; none: anywhere
     second_factor_roles: tuple[str, ...] = ("system_administrator", "security_administrator", "auditor")
 
 

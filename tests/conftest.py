@@ -17,7 +17,8 @@ from mappings.catalogue import Catalogue, load_catalogue
 
 _numbers = count()
 # fsync off: these tests kill hub processes, never PostgreSQL; the fault campaign uses the real settings
-_FAST = {"fsync": "off", "shared_buffers": "96MB", "max_connections": "200"}
+# copying inside the kernel makes a test's database in a third of the time
+_FAST = {"fsync": "off", "shared_buffers": "96MB", "max_connections": "200", "file_copy_method": "clone"}
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +54,20 @@ def execute(cluster: Cluster, statement: str) -> None:
         connection.execute(statement)
 
 
+def clone_template(cluster: Cluster, name: str) -> None:
+    """A fresh, provisioned database; file by file where the file system cannot copy inside the kernel."""
+    made = f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner"
+    try:
+        execute(cluster, f"{made} STRATEGY FILE_COPY")
+    except psycopg.Error:
+        execute(cluster, made)
+
+
 @pytest.fixture
 def urls(cluster: Cluster) -> Iterator[Urls]:
     """The URLs of a fresh, provisioned database, dropped afterwards."""
     name = f"test_{next(_numbers)}"
-    execute(cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
+    clone_template(cluster, name)
     yield cluster.urls(name)
     execute(cluster, f"DROP DATABASE {name} WITH (FORCE)")
 

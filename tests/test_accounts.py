@@ -8,6 +8,7 @@ from datetime import timedelta
 from statistics import median
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from hub.database import Database, utc_now
 from hub.errors import BadRequest, Conflict, NotAllowed
 from hub.registry import accounts, passwords, sessions, sign_in
-from hub.registry.organisations import set_enabled
+from hub.registry.organisations import Organisation, load_organisation, save_organisation, set_enabled
 from hub.registry.passwords import UnfitPassword, is_common, new_password, refuse_unfit
 from hub.registry.permissions import SYSTEM_ACTOR, Right
 from hub.registry.sign_in_addresses import guesser
@@ -56,7 +57,7 @@ def test_weak_passwords_are_refused(password: str) -> None:
         refuse_unfit(password, "wang", POLICY)
 
 
-@pytest.mark.parametrize("password", ["秋水长天-2026", "春江花月夜-2026", PASSWORD, "tR7#kw9-qz", "Mixed古诗文字"])
+@pytest.mark.parametrize("password", ["秋水长天-1638", "春江花月夜-1638", PASSWORD, "tR7#kw9-qz", "Mixed古诗文字"])
 def test_good_passwords_are_taken(password: str) -> None:
     refuse_unfit(password, "wang", POLICY)
 
@@ -66,6 +67,44 @@ def test_a_refusal_names_every_reason_in_both_languages() -> None:
         refuse_unfit("wang", "wang", POLICY)
     assert len(refused.value.reasons) == 4
     assert "不含登录名" in refused.value.detail and "does not contain the login" in refused.value.detail
+
+
+THIS_YEAR = utc_now().year
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["Blue-hUb-river-77", "大江枢纽-Kq7-东去", "river-Qwer-blue-77", f"Blue-river-{THIS_YEAR}", f"秋水长天-{THIS_YEAR + 1}",
+     "Blue-lAbour-river-7", "欧阳-Kq7-river-blue", "Blue-yunling-river-7"],
+)  # fmt: skip
+def test_words_of_this_place_are_not_in_a_password(password: str) -> None:
+    policy = AccountPolicy(forbidden_words=("Yunling",))
+    with pytest.raises(UnfitPassword) as refused:
+        refuse_unfit(password, "wang", policy, about=("欧阳", "labour"))
+    assert [reason.english.startswith("does not contain a word") for reason in refused.value.reasons] == [True]
+
+
+def test_short_words_and_the_words_of_others_do_no_harm() -> None:
+    refuse_unfit("Blue-wu-river-7-李", "wang", POLICY, about=("李", "wu", "health"))
+
+
+def test_without_the_words_of_the_place_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "CONTEXT_WORDS", ())
+    refuse_unfit("Blue-hUb-river-77", "wang", POLICY)
+
+
+def test_the_names_that_go_with_an_account_are_not_in_its_password(hub: Database) -> None:
+    create(hub)
+    for chosen in ("Blue-labour-river-7", "Blue-王某-river-7"):
+        with hub.begin() as connection, pytest.raises(UnfitPassword):
+            accounts.reset_password(connection, SYSTEM_ACTOR, "wang", chosen)
+
+
+def test_a_new_password_fits_the_site_the_person_and_the_organisation() -> None:
+    policy = AccountPolicy(forbidden_words=tuple(f"{letter}{digit}{digit}" for letter in "abc" for digit in "234"))
+    for _ in range(50):
+        made = new_password(policy, ["auditor"], "abc", ("王某", "labour"))
+        refuse_unfit(made, "abc", policy, roles=["auditor"], about=("王某", "labour"))
 
 
 def test_an_administrators_password_is_longer() -> None:
@@ -108,6 +147,40 @@ def test_a_password_past_its_days_must_be_changed(hub: Database) -> None:
     stale = come_in(hub, later=timedelta(days=91), policy=policy)
     assert stale is not None and stale.must_change_password
     assert acting(hub).rights == {Right.SIGNED_IN}
+
+
+def reset(hub: Database, policy: AccountPolicy) -> str:
+    with hub.begin() as connection:
+        return accounts.give_new_password(connection, SYSTEM_ACTOR, "wang", policy)
+
+
+def test_a_first_password_not_changed_in_time_fails_like_a_wrong_one(hub: Database, owner_database: Database) -> None:
+    create(hub)
+    first = reset(hub, POLICY)
+    assert come_in(hub, password=first, later=timedelta(days=6)) is not None
+    assert come_in(hub, password=first, later=timedelta(days=7, seconds=1)) is None
+    assert [line.facts["why"] for line in refusals(owner_database)] == ["first-password-expired"]
+    renewed = reset(hub, POLICY)
+    assert come_in(hub, password=renewed, later=timedelta(days=1)) is not None
+
+
+def test_a_password_of_ones_own_never_expires_as_a_first_one(hub: Database) -> None:
+    create(hub)
+    first = reset(hub, POLICY)
+    with hub.begin() as connection:
+        own = "Quite-another-9-one"
+        changed = sign_in.change_password(connection, acting(hub), "wang", first, own, now=utc_now(), policy=POLICY)
+    assert changed
+    assert come_in(hub, password=own, later=timedelta(days=400)) is not None
+    with hub.begin() as connection:
+        connection.execute(update(account).values(must_change_password=True))
+    assert come_in(hub, password=own, later=timedelta(days=400)) is not None
+
+
+def test_a_site_may_let_first_passwords_stay_good(hub: Database) -> None:
+    create(hub)
+    policy = AccountPolicy(first_password_days=0)
+    assert come_in(hub, password=reset(hub, policy), later=timedelta(days=400), policy=policy) is not None
 
 
 # ---- guessing ----
@@ -250,6 +323,10 @@ def test_what_is_no_login_is_refused(hub: Database, login: str) -> None:
 # ---- sessions end with what they stood on ----
 
 
+def without_labour(connection: Any) -> Organisation:
+    return msgspec.structs.replace(load_organisation(connection, "labour"), enabled=False)
+
+
 def open_session(hub: Database, login: str = "wang") -> str:
     with hub.begin() as connection:
         its = accounts.load_account(connection, login)
@@ -266,8 +343,9 @@ def open_session(hub: Database, login: str = "wang") -> str:
         lambda connection: accounts.end_sessions(connection, SYSTEM_ACTOR, "wang"),
         lambda connection: accounts.close_account(connection, SYSTEM_ACTOR, "wang"),
         lambda connection: set_enabled(connection, SYSTEM_ACTOR, "labour", False),
+        lambda connection: save_organisation(connection, SYSTEM_ACTOR, without_labour(connection)),
     ],
-    ids=["disabled", "roles", "password", "second factor", "ended", "closed", "organisation disabled"],
+    ids=["disabled", "roles", "password", "second factor", "ended", "closed", "organisation disabled", "saved so"],
 )
 def test_a_session_ends_at_once(hub: Database, act: Callable[[Any], None]) -> None:
     create(hub)
@@ -360,3 +438,12 @@ def test_a_closed_account_is_never_opened_again(hub: Database, act: Callable[[An
         accounts.close_account(connection, SYSTEM_ACTOR, "wang")
     with hub.begin() as connection, pytest.raises(Conflict):
         act(connection)
+
+
+def test_an_administrator_comes_from_where_the_site_says(hub: Database) -> None:
+    create(hub, "keeper", "information_centre", "security_administrator")
+    policy = msgspec.structs.replace(POLICY, administrator_addresses=("10.1.2.0/24",))
+    assert come_in(hub, "keeper", address="10.9.9.9", policy=policy) is None
+    assert come_in(hub, "keeper", address="10.1.2.7", policy=policy) is not None
+    assert come_in(hub, create(hub).login, address="10.9.9.9", policy=policy) is not None
+    assert come_in(hub, "keeper", address="10.9.9.9") is not None

@@ -28,7 +28,7 @@ from hub.registry.slice_definition import Condition, SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
 from hub.tables import difference, organisation
 from mappings.catalogue import Catalogue
-from tests.conftest import execute
+from tests.conftest import clone_template, execute
 from tests.oracle import Oracle
 from tests.staged import stage
 
@@ -145,7 +145,7 @@ class District:
 def district(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[District]:
     """One database for all stories: each is one transaction that is rolled back."""
     name = f"oracle_{os.getpid()}"
-    execute(cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
+    clone_template(cluster, name)
     database = Database(cluster.urls(name).superuser, "d999001")
     with database.begin() as connection:
         prepare(connection, catalogue)

@@ -12,6 +12,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import select, update
 
+from admin import own_account
 from hub.database import Database, new_uuid
 from hub.registry import accounts, sessions
 from hub.registry.permissions import SYSTEM_ACTOR
@@ -60,8 +61,8 @@ def is_in(client: Client) -> bool:
     return client.get("/account", follow_redirects=False).status_code == 200
 
 
-def end(client: Client, session: object) -> int:
-    form = {"token": token_of(client.get("/account").text), "session": str(session)}
+def end(client: Client, session: object, password: str = PASSWORD) -> int:
+    form = {"token": token_of(client.get("/account").text), "session": str(session), "password": password}
     return client.post("/account/sessions/end", data=form, follow_redirects=False).status_code
 
 
@@ -93,9 +94,44 @@ def test_one_ends_another_of_ones_own_sessions(client: Client, elsewhere: Client
 def test_one_ends_all_other_sessions(client: Client, elsewhere: Client) -> None:
     sign_in(client, "gongan")
     sign_in(elsewhere, "gongan")
-    form = {"token": token_of(elsewhere.get("/account").text)}
+    form = {"token": token_of(elsewhere.get("/account").text), "password": PASSWORD}
     assert elsewhere.post("/account/sessions/end-others", data=form, follow_redirects=False).status_code == 303
     assert not is_in(client) and is_in(elsewhere)
+
+
+@pytest.mark.parametrize("password", ["wrong-password", ""])
+def test_without_the_password_no_session_ends_and_the_try_is_counted(
+    client: Client, elsewhere: Client, app_database: Database, password: str
+) -> None:
+    sign_in(client, "gongan")
+    (first,) = session_ids(app_database, "gongan")
+    sign_in(elsewhere, "gongan")
+    assert end(elsewhere, first, password) == 422
+    form = {"token": token_of(elsewhere.get("/account").text), "password": password}
+    refused = elsewhere.post("/account/sessions/end-others", data=form)
+    assert refused.status_code == 422 and "密码不正确" in refused.text
+    assert is_in(client) and is_in(elsewhere)
+    with app_database.begin() as connection:
+        assert accounts.load_account(connection, "gongan").failed_attempts == 2
+
+
+def test_without_asking_for_the_password_whoever_finds_the_browser_open_ends_sessions(
+    client: Client, elsewhere: Client, app_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_account, "prove_oneself", lambda *_: True)
+    sign_in(client, "gongan")
+    (first,) = session_ids(app_database, "gongan")
+    sign_in(elsewhere, "gongan")
+    assert end(elsewhere, first, "wrong-password") == 303
+    assert not is_in(client)
+
+
+def test_signing_out_clears_what_the_browser_kept(client: Client) -> None:
+    sign_in(client, "gongan")
+    token = token_of(client.get("/account").text)
+    answer = client.post("/sign-out", data={"token": token}, follow_redirects=False)
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
+    assert "__Host-sid" in answer.headers["set-cookie"]
 
 
 def test_nobody_ends_anothers_session_by_its_id(client: Client, elsewhere: Client, app_database: Database) -> None:
@@ -177,7 +213,7 @@ def test_an_account_disabled_past_the_hub_is_out_too(client: Client, app_databas
 def test_changing_the_password_ends_every_session(client: Client, elsewhere: Client) -> None:
     sign_in(client, "gongan")
     sign_in(elsewhere, "gongan")
-    new = "春江花月夜-2026"
+    new = "春江花月夜-1638"
     form = {"token": token_of(client.get("/password").text), "old": PASSWORD, "new": new, "again": new}
     client.post("/password", data=form, follow_redirects=False)
     assert not is_in(client) and not is_in(elsewhere)

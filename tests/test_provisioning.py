@@ -15,7 +15,8 @@ def _columns(connection, schemas):  # type: ignore[no-untyped-def]
         connection,
         "SELECT CASE WHEN table_schema = :d THEN 'district' ELSE table_schema END, table_name, column_name, data_type,"
         " udt_name, is_nullable FROM information_schema.columns WHERE table_schema = ANY(:schemas)"
-        " AND table_name NOT LIKE ALL (ARRAY['rec\\_%', 'stg\\_%', 'ver\\_%', 'record\\_person', 'area\\_place', 'submission\\_kind', 'hub\\_version'])"
+        " AND table_name NOT LIKE ALL (ARRAY['rec\\_%', 'stg\\_%', 'ver\\_%', 'record\\_person',"
+        " 'area\\_place', 'submission\\_kind', 'hub\\_version'])"
         " ORDER BY 1, 2, 3",
         d=schemas[0],
         schemas=list(schemas),

@@ -115,7 +115,7 @@ def test_an_account_signs_in_and_acts_with_its_roles(hub: Database) -> None:
 
 def test_a_first_password_lets_nobody_do_anything_but_change_it(hub: Database) -> None:
     create(hub)
-    new, first = "Another-long-password-2", "Given-first-password-1"
+    new, first = "Another-long-river-2", "Given-first-river-1"
     with hub.begin() as connection:
         accounts.reset_password(connection, SYSTEM_ACTOR, "wang", first)
         its = accounts.load_account(connection, "wang")

@@ -21,20 +21,21 @@ from hub.registry.permissions import ROLES, Right
 from hub.registry.scope import Scope
 from hub.settings import load_settings
 from mappings.catalogue import Catalogue
-from tests.conftest import execute
+from tests.conftest import clone_template, execute
 from tests.doors import TOWN, founded_hub
 from tests.matrix_hub import CLINICAL, SENDERS, Asking, Matrix, Route, ask, file_of, found_matrix, routes_of
 
 OWNERS = ("public_security", "labour", "mch_station", "health", TOWN)
-ENDS_ITS_SESSION = ("/sign-out", "/account", "/password", "/second-factor", "/sign-in")
+ENDS_ITS_SESSION = ("/sign-out", "/account/", "/password", "/second-factor", "/sign-in")
 
 
 @pytest.fixture(scope="module")
 def matrix(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
-    execute(cluster, "CREATE DATABASE matrix TEMPLATE hub_template OWNER hub_owner")
+    clone_template(cluster, "matrix")
     urls, home = cluster.urls("matrix"), tmp_path_factory.mktemp("matrix")
     settings = load_settings(
-        home, database_url=urls.app, owner_url=urls.owner, worker_url=urls.worker, audit_url=urls.audit, fictitious_prefixes=("999001",),
+        home, database_url=urls.app, owner_url=urls.owner, worker_url=urls.worker, audit_url=urls.audit,
+        fictitious_prefixes=("999001",),
         demo=True, requests_per_minute=10_000_000, accounts={"second_factor_roles": []},
     )  # fmt: skip
     worker, served = Database(urls.worker, settings.district), Database(urls.app, settings.district)

@@ -22,7 +22,7 @@ from hub.registry.slice_definition import SliceDefinition, SliceType
 from hub.settings import Settings
 from mappings.catalogue import Catalogue, RecordType
 from tests import district
-from tests.conftest import execute
+from tests.conftest import clone_template, execute
 from tests.district import BAILU, GUANGMING, QINGXI, QINGXI_OFFICE, actor
 
 OPEN_TABLES = {"area", "area_version", "feed_head", "feed_batch", "hub_version"}  # nobody's data in them
@@ -136,7 +136,7 @@ def _person(connection: Connection, home: int) -> None:
 @pytest.fixture(scope="module")
 def walled(cluster: Cluster) -> Iterator[Urls]:
     """One database for all these tests: they read, and what they write they take back."""
-    execute(cluster, "CREATE DATABASE walled TEMPLATE hub_template OWNER hub_owner")
+    clone_template(cluster, "walled")
     yield cluster.urls("walled")
     execute(cluster, "DROP DATABASE walled WITH (FORCE)")
 

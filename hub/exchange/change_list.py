@@ -93,8 +93,7 @@ def list_changes(
     if not scope.own_areas:
         raise NotAllowed()
     last = month.up_to if before is None else min(month.up_to, before - 1)
-    values = {"own": list(scope.own_areas), "after": month.after, "last": last, "most": limit}
-    rows = connection.execute(text(_statement(connection, catalogue)), values).all()
+    rows = _read_changes(connection, catalogue, scope, month.after, last, limit)
     listed = [_listed(row, areas, frozenset(scope.own_areas)) for row in rows]
     _note_reading(connection, scope, month, listed, purpose)
     return listed
@@ -105,8 +104,8 @@ def find_change(connection: Connection, catalogue: Catalogue, scope: Scope, seq:
     require(scope.actor, Right.READ_CHANGE_LIST)
     if not scope.own_areas:
         raise NotAllowed()
-    values = {"own": list(scope.own_areas), "after": seq - 1, "last": seq, "most": 1}
-    return connection.execute(text(_statement(connection, catalogue)), values).one_or_none()
+    found = _read_changes(connection, catalogue, scope, seq - 1, seq, 1)
+    return found[0] if found else None
 
 
 def people_of(row: Row[Any]) -> list[tuple[str, str]]:
@@ -119,32 +118,44 @@ def shown_types(catalogue: Catalogue) -> list[RecordType]:
     return [catalogue.record_types[code] for code in types_by_area(catalogue)]
 
 
-def _statement(connection: Connection, catalogue: Catalogue) -> str:
-    """The changes first, by their numbers and areas; then each record type gives the names of its own.
+def _read_changes(
+    connection: Connection, catalogue: Catalogue, scope: Scope, after: int, last: int, most: int | None
+) -> Sequence[Row[Any]]:
+    """The changes first, by their numbers and areas; then the types among them give the names of their own.
 
-    What left the area is named as it was while it was there: the version after is somebody else's.
+    A statement over every record type at once would take longer to plan than to run.
     """
-    district = district_of(connection)
-    branches = " UNION ALL ".join(_branch(one, district) for one in shown_types(catalogue))
-    return (
-        f"WITH touched AS MATERIALIZED ("
-        f" SELECT c.* FROM {district}.change_log c JOIN {district}.submission_kind s USING (submission_id)"
-        f" WHERE c.seq > :after AND c.seq <= :last AND s.kind <> 'backfill'"
-        f" AND (c.areas_before && :own ::int[] OR c.areas_after && :own ::int[]))"
-        f" SELECT *, coalesce(areas_before && :own ::int[], false) AS was_in,"
-        f" coalesce(areas_after && :own ::int[], false) AS is_in"
-        f" FROM ({branches}) listed ORDER BY seq DESC LIMIT :most"
+    own, district = list(scope.own_areas), district_of(connection)
+    known = {one.code: one for one in shown_types(catalogue)}
+    values = {"own": own, "after": after, "last": last, "most": most, "types": list(known)}
+    touched = connection.execute(text(_TOUCHED.replace("{d}", district)), values).all()
+    if not touched:
+        return []
+    branches = " UNION ALL ".join(_branch(known[code], district) for code in {row.record_type for row in touched})
+    statement = (
+        f"SELECT *, coalesce(areas_before && :own ::int[], false) AS was_in,"
+        f" coalesce(areas_after && :own ::int[], false) AS is_in FROM ({branches}) listed ORDER BY seq DESC"
     )
+    return connection.execute(text(statement), {"own": own, "seqs": [row.seq for row in touched]}).all()
+
+
+_TOUCHED = """
+SELECT c.seq, c.record_type FROM {d}.change_log c JOIN {d}.submission_kind s USING (submission_id)
+ WHERE c.seq > :after AND c.seq <= :last AND c.record_type = ANY (:types) AND s.kind <> 'backfill'
+   AND (c.areas_before && :own ::int[] OR c.areas_after && :own ::int[])
+ ORDER BY c.seq DESC LIMIT :most
+"""
 
 
 def _branch(record_type: RecordType, district: str) -> str:
+    """What left the area is named as it was while it was there: the version after is somebody else's."""
     names, ids = (_joined(_person_columns(record_type, part)) for part in ("name", "id_no"))
     return (
         f"SELECT c.seq, c.record_type, c.record_id, c.op, c.areas_before, c.areas_after, c.recorded_at, v.source,"
         f" {names} AS names, {ids} AS ids, {_event_date(record_type)} AS event_date"
-        f" FROM touched c JOIN {district}.ver_{record_type.code} v ON v.record_id = c.record_id"
+        f" FROM {district}.change_log c JOIN {district}.ver_{record_type.code} v ON v.record_id = c.record_id"
         f" AND v.version = c.version - CASE WHEN c.areas_after && :own ::int[] THEN 0 ELSE 1 END"
-        f" WHERE c.record_type = '{record_type.code}'"
+        f" WHERE c.seq = ANY (:seqs) AND c.record_type = '{record_type.code}'"
     )
 
 

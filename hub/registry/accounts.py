@@ -262,8 +262,9 @@ def set_roles(connection: Connection, actor: Actor, login: str, roles: Collectio
 
 
 def end_sessions(connection: Connection, actor: Actor, login: str) -> None:
-    """Sign somebody out everywhere, without changing anything else."""
+    """Sign somebody else out everywhere; one's own sessions are ended with one's password."""
     require(actor, Right.MANAGE_ACCOUNTS, Right.OPERATE)
+    _refuse_oneself(actor, login)
     _change(connection, actor, login, {}, "end-sessions")
 
 

@@ -241,7 +241,7 @@ def _refuse_text(text: str, chinese: str, english: str) -> None:
 def _refuse_foreign(actor: Actor, organisation: str | None) -> None:
     """A data officer asks for their own organisation alone; whether others exist is not said."""
     if organisation is None or (not actor.may(Right.ASK_ACCESS) and organisation != actor.organisation):
-        raise NotFound("没有此账号，或不属于本单位。 There is no such account, or not in your organisation.")
+        raise NotFound("没有此账号，或不属于本单位。 There is no such account, or not in your organisation.", login="")
 
 
 def _refuse_twice(connection: Connection, act: str, object: str) -> None:
@@ -284,7 +284,7 @@ def _of_organisation(connection: Connection, code: str, wanted: object) -> str |
 def _of_saved(connection: Connection, code: str, wanted: _SaveOrganisation) -> str | None:
     _refuse_text(wanted.name, "单位名称", "name")
     if not code.isascii() or not code.replace("_", "").isalnum() or len(code) > 40:
-        raise BadRequest("单位代码为 1–40 位字母、数字或下划线。 A code has 1 to 40 letters, digits or _.", object="")
+        raise BadRequest("单位代码为 1–40 位字母、数字或下划线。 A code has 1 to 40 letters, digits or _.", code="")
     return code
 
 

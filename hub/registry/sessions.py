@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from hub import audit
 from hub.database import new_uuid
-from hub.errors import NotFound
+from hub.errors import BadRequest, NotFound
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.settings import AccountPolicy
@@ -173,6 +173,8 @@ def list_sessions_of(connection: Connection, actor: Actor, account_id: UUID, now
 def end_session_of(connection: Connection, actor: Actor, login: str, session_id: UUID) -> None:
     """End one session of this account; another account's is as good as none: NotFound."""
     require(actor, Right.MANAGE_ACCOUNTS)
+    if actor.name == login:  # those are ended with one's password
+        raise BadRequest("请在“我的账号”页结束自己的会话。 End your own sessions on your own account's page.")
     its = select(account.c.account_id).where(account.c.login == login).scalar_subquery()
     wanted = (web_session.c.account_id == its, web_session.c.session_id == session_id)
     if connection.execute(delete(web_session).where(*wanted)).rowcount == 0:

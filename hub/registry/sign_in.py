@@ -17,8 +17,9 @@ from hub.errors import NotFound
 from hub.registry import sign_in_addresses
 from hub.registry.accounts import Account, is_only_keeper, load_account, set_password
 from hub.registry.lockout import lock_after
+from hub.registry.network_addresses import is_within
 from hub.registry.organisations import find_organisation
-from hub.registry.passwords import hash_password, is_outdated, matches
+from hub.registry.passwords import ADMINISTRATORS, hash_password, is_outdated, matches
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.settings import AccountPolicy
@@ -65,11 +66,17 @@ def prove_password(connection: Connection, login: str, password: str, attempt: A
     """The account's row, held, if the password is right and nothing bars it; otherwise one more failure is noted."""
     waiting, row = hold(connection, account.c.login == login, attempt)
     right = matches(row.password_hash if row else None, password)
-    why = why_barred(connection, row, attempt.now, waiting) or ("" if right else "password")
+    why = why_barred(connection, row, attempt.now, waiting) or ("" if right else "password") or _why_not_from(row, attempt)
     if why:
         note_failure(connection, row, why, attempt)
         return None
     return row
+
+
+def _why_not_from(row: Row[Any] | None, attempt: Attempt) -> str:
+    """The three administrators come from where the site lets them (GB/T 22239-2019: terminals limited by address)."""
+    bound = row is not None and bool(ADMINISTRATORS & {*row.roles}) and bool(attempt.policy.administrator_addresses)
+    return "place" if bound and not is_within(attempt.address, attempt.policy.administrator_addresses) else ""
 
 
 def hold(connection: Connection, wanted: ColumnElement[bool], attempt: Attempt) -> tuple[bool, Row[Any] | None]:
