@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from hub.operations.audit_search import Place, Wanted, all_lines, begin_export, 
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
 
+_LONG_DIGEST = re.compile(r"[0-9a-f]{40,}")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 _OUTCOMES = {"done": N_("完成"), "refused": N_("拒绝"), "failed": N_("失败")}
@@ -91,7 +93,7 @@ class AuditController(Controller):
         older = urlencode(asked.query() | {"before": _written(found.older)}) if found.older else ""
         page: dict[str, Any] = {"asked": asked, "found": found, "older": older, "chosen": urlencode(asked.query())}
         return show(
-            request, "audit.html", missing=False, rights=[*Right], outcomes=_OUTCOMES, described=_described, **page
+            request, "audit.html", missing=False, rights=[*Right], outcomes=_OUTCOMES, described=_in_short, **page
         )
 
     @get("/export", opt={"right": Right.READ_AUDIT}, sync_to_thread=True)
@@ -119,6 +121,18 @@ def _asked(request: Asking) -> Asked:
 
 def _described(line: AuditLine) -> str:
     return msgspec.json.encode(line.facts).decode()
+
+
+def _in_short(line: AuditLine) -> str:
+    """The facts for the eye: name and value, a digest by its beginning. The export has them whole."""
+    if not isinstance(line.facts, dict):
+        return _described(line)
+    return "，".join(f"{name} {_short(value)}" for name, value in line.facts.items() if value not in (None, "", []))
+
+
+def _short(value: object) -> str:
+    written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return f"{written[:12]}…" if _LONG_DIGEST.fullmatch(written) else written
 
 
 def _midnight(day: str, zone: ZoneInfo, days: int = 0) -> datetime | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,8 +21,10 @@ from admin.navigation import links_for
 from admin.visits import Visit, session_cookie
 from admin.words import LEVELS, STATES
 from hub.registry.masking import mask_identifier, mask_within
+from hub.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
+_GRACE_SECONDS = 5
 _ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -33,7 +35,19 @@ def show(request: Request[Any, Visit, Any], template: str, *, status: int = 200,
     common = {"visit": visit, "actor": actor, "links": links, "here": _here(request)}
     text = environment(visit.language).get_template(template).render(**common, **values)
     cookies = [session_cookie(visit.value)] if visit.is_new else []
-    return Response(text, media_type=MediaType.HTML, status_code=status, cookies=cookies)
+    headers = _leave_when_idle(request) if actor else {}
+    return Response(text, media_type=MediaType.HTML, status_code=status, cookies=cookies, headers=headers)
+
+
+def _leave_when_idle(request: Request[Any, Visit, Any]) -> dict[str, str]:
+    """A page left open does not outlive its session on the screen; without scripts, by the browser itself.
+
+    Where the session was kept alive elsewhere, the sign-in page leads straight back.
+    """
+    settings: Settings = request.app.state.settings
+    seconds = settings.accounts.idle_minutes * 60 + _GRACE_SECONDS
+    back = quote(_here(request)) if request.method == "GET" else "/"
+    return {"Refresh": f"{seconds}; url=/sign-in?next={back}"}
 
 
 def go(request: Request[Any, Visit, Any], path: str) -> Response[Any]:

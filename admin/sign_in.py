@@ -16,7 +16,7 @@ from admin.forms import plain_form
 from admin.language import LANGUAGES, N_, Language
 from admin.navigation import first_page
 from admin.pages import go, show
-from admin.visits import SESSION_COOKIE, Visit, language_cookie, session_cookie
+from admin.visits import Visit, language_cookie, no_session_cookie, session_cookie
 from hub.database import Database, utc_now
 from hub.errors import NotFound
 from hub.keyring import Keyring
@@ -94,7 +94,7 @@ class SignInController(Controller):
         with database.begin() as connection:
             sessions.close_session(connection, request.auth.value)
         answer = go(request, "/sign-in")
-        answer.delete_cookie(SESSION_COOKIE)
+        answer.set_cookie(no_session_cookie())
         answer.headers["Clear-Site-Data"] = '"cache", "storage"'  # what the next person at this browser could find
         return answer
 

@@ -98,6 +98,11 @@ def session_cookie(value: str) -> Cookie:
     return Cookie(key=SESSION_COOKIE, value=value, path="/", secure=True, httponly=True, samesite="strict")
 
 
+def no_session_cookie() -> Cookie:
+    """What takes the session's value out of the browser: with all attributes, or a browser keeps a ``__Host-`` cookie."""
+    return Cookie(key=SESSION_COOKIE, value="", path="/", secure=True, httponly=True, samesite="strict", max_age=0)
+
+
 def language_cookie(language: Language) -> Cookie:
     year = 365 * 24 * 3600
     return Cookie(

@@ -74,6 +74,7 @@ def create_app(
         before_send=[_add_headers],
         state=State(parts),
         openapi_config=_openapi(),
+        logging_config=None,  # the process decides where its log goes, not the application
         request_max_body_size=64 * 1024,
     )
     app.asgi_handler = _behind_edge(app.asgi_handler, Limits(settings.requests_per_minute))

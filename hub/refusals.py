@@ -44,9 +44,7 @@ def _ids_in(request: Request[Any, Any, Any]) -> list[str]:
 
 
 def _nobody(request: Request[Any, Any, Any]) -> Actor:
-    return Actor(
-        name="?", organisation="?", kind="", door="web", rights=frozenset(), address=client_address(request)
-    )
+    return Actor(name="?", organisation="?", kind="", door="web", rights=frozenset(), address=client_address(request))
 
 
 def _note(database: Database, who: Actor, object: str, facts: dict[str, object]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
 
 from hub.database import Database, utc_now
 from hub.registry import accounts
 from hub.registry.permissions import SYSTEM_ACTOR, Actor
 from hub.registry.sign_in import sign_in
 from hub.settings import AccountPolicy
+from hub.tables import audit as audit_table
 
 PASSWORD = "Correct-7-horse-battery"
 POLICY = AccountPolicy(second_factor_roles=())
@@ -49,3 +53,9 @@ def acting(database: Database, login: str = "wang", policy: AccountPolicy = POLI
         found = accounts.actor_of(connection, its.account_id, "panel", policy=policy, address="10.9.8.7")
     assert found is not None
     return found
+
+
+def refusals(database: Database) -> list[Any]:
+    """Audit lines of what was refused, as the owner reads them."""
+    with database.read() as connection:
+        return list(connection.execute(select(audit_table).where(audit_table.c.outcome == "refused")))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
@@ -176,5 +175,21 @@ def test_signing_in_takes_a_login_and_a_password(client: Client, app_database: D
 def test_a_json_body_with_unknown_keys_sets_nothing(hub: Hub, client: Client) -> None:
     acknowledged = {"to_delivery_no": 1, "digest": "x", "subscription_id": "0", "mismatch": False}
     headers = {**hub.key_of("labour"), "Accept": "*/*"}
-    answer = client.post("/v1/subscriptions/nobodys/acks", content=msgspec.json.encode(acknowledged), headers=headers)
+    answer = client.post("/v1/subscriptions/nobodys/acks", json=acknowledged, headers=headers)
     assert answer.status_code == 404
+
+
+def test_a_form_of_a_foreign_page_acknowledges_nothing(hub: Hub, client: Client) -> None:
+    """A browser with a client certificate sends what a form can send: not JSON that says it is JSON."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        headers = {**hub.key_of("labour"), "Accept": "*/*", "Content-Type": kind}
+        body = b'{"to_delivery_no": 1, "digest": "x"}'
+        assert client.post("/v1/subscriptions/any/acks", content=body, headers=headers).status_code == 415
+
+
+def test_a_page_left_open_leaves_the_screen_with_its_session(client: Client, hub: Hub) -> None:
+    told = client.get("/submissions?period=2026-10").headers["refresh"]
+    idle = hub.settings.accounts.idle_minutes * 60
+    assert told == f"{idle + 5}; url=/sign-in?next=/submissions%3Fperiod%3D2026-10"
+    client.cookies.clear()
+    assert "refresh" not in client.get("/sign-in").headers

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from hub.commands.logging import _in_utc
 from hub.database import Database, new_uuid, run_sql
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
@@ -79,3 +81,9 @@ def test_what_was_typed_is_in_no_line(client: Client, database: Database) -> Non
     lines = refusals(database)
     assert len(lines) == 2
     assert typed not in str(lines)
+
+
+def test_what_libraries_log_is_one_line_in_utc() -> None:
+    typed = logging.LogRecord("library", logging.ERROR, "", 0, "failed for %s", ("a\nforged line\r",), None)
+    typed.created = 0.0
+    assert _in_utc().format(typed) == "1970-01-01T00:00:00Z library failed for a\\nforged line\\r"

@@ -12,7 +12,9 @@ from typing import IO, Any
 
 import msgspec
 from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
+from litestar.handlers.base import BaseRouteHandler
 
 from hub.errors import BadRequest
 from hub.settings import Settings
@@ -33,6 +35,18 @@ class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     size: int
     media_type: str
+
+
+class NotJson(BadRequest):
+    """请以 Content-Type: application/json 发送。 Send it as Content-Type: application/json."""
+
+    status, problem = 415, "not-json"
+
+
+def require_json(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard of handlers with a JSON body: a form of a foreign page can send text, but not this without being asked."""
+    if connection.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+        raise NotJson()
 
 
 async def arrived_body(

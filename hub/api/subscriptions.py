@@ -15,6 +15,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import File
 
+from hub.api.bodies import require_json
 from hub.database import Database
 from hub.exchange import deliver, slices
 from hub.keyring import Keyring
@@ -102,6 +103,7 @@ class SubscriptionController(Controller):
         "/{code:str}/acks",
         opt={"right": Right.PULL_SLICE},
         dependencies=_CONTEXT,
+        guards=[require_json],
         status_code=200,
         sync_to_thread=True,
         summary="签收 / Acknowledge",

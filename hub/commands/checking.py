@@ -56,7 +56,11 @@ def _check(
     file: Path,
     language: str,
 ) -> dict[str, Any]:
-    limits = Limits(cpu_seconds=settings.parse_cpu_seconds, wall_seconds=settings.parse_wall_seconds)
+    limits = Limits(
+        cpu_seconds=settings.parse_cpu_seconds,
+        wall_seconds=settings.parse_wall_seconds,
+        max_bytes=settings.max_file_bytes,
+    )
     parsed = parse(file, record_type, mapping, catalogue, limits)
     batches = list(check(parsed.frames, parsed.columns, _context(settings, catalogue, record_type, mapping)))
     counts = _count(batches)

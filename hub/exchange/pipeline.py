@@ -133,7 +133,11 @@ def _stage(
     record_type = catalogue.record_types[row.record_type]
     kind = connection.scalar(select(organisation.c.kind).where(organisation.c.code == row.organisation)) or ""
     mapping = catalogue.mapping_for(row.organisation, kind, record_type.code)
-    limits = Limits(cpu_seconds=settings.parse_cpu_seconds, wall_seconds=settings.parse_wall_seconds)
+    limits = Limits(
+        cpu_seconds=settings.parse_cpu_seconds,
+        wall_seconds=settings.parse_wall_seconds,
+        max_bytes=settings.max_file_bytes,
+    )
     point("parse.before")
     parsed = parse(settings.files / row.stored_as, record_type, mapping, catalogue, limits)
     context = CheckContext(

@@ -63,8 +63,11 @@ def hash_password(password: str) -> str:
 
 
 def matches(kept: str | None, password: str) -> bool:
-    """Whether this password made that hash; no hash, or an unusable one, costs as much and is never right."""
-    usable = kept is not None and kept.startswith("$argon2")
+    """Whether this password made that hash; no hash, or an unusable one, costs as much and is never right.
+
+    One longer than any that was ever taken is wrong, whatever it begins with; hashing all of it would be a weapon.
+    """
+    usable = kept is not None and kept.startswith("$argon2") and len(password) <= LONGEST_PASSWORD
     try:
         right = _hasher.verify(kept if kept and usable else _NOBODY, password[:LONGEST_PASSWORD])
     except (VerificationError, InvalidHashError):

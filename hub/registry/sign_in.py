@@ -66,7 +66,11 @@ def prove_password(connection: Connection, login: str, password: str, attempt: A
     """The account's row, held, if the password is right and nothing bars it; otherwise one more failure is noted."""
     waiting, row = hold(connection, account.c.login == login, attempt)
     right = matches(row.password_hash if row else None, password)
-    why = why_barred(connection, row, attempt.now, waiting) or ("" if right else "password") or _why_not_from(row, attempt)
+    why = (
+        why_barred(connection, row, attempt.now, waiting)
+        or ("" if right else "password")
+        or _why_not_from(row, attempt)
+    )
     if why:
         note_failure(connection, row, why, attempt)
         return None
