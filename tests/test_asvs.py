@@ -367,9 +367,8 @@ def test_no_secret_stands_in_an_address(hub: Hub, client: Client) -> None:
 def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """The log as a running hub writes it."""
     before, written = structlog.get_config(), io.StringIO()
-    with monkeypatch.context() as meanwhile:
-        meanwhile.setattr("sys.stderr", written)
-        log_to_stderr()
+    monkeypatch.setattr("sys.stderr", written)
+    log_to_stderr()
     yield written
     structlog.configure(**before)
 

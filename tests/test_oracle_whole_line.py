@@ -135,7 +135,7 @@ class _Hub:
         self.settings: Settings = load_settings(
             home, database_url=urls.worker, worker_url=urls.worker, fictitious_prefixes=("999001",), demo=True
         )
-        self.database, self.catalogue = Database(urls.owner, "d999001"), catalogue
+        self.database, self.catalogue = Database(urls.superuser, "d999001"), catalogue
         self.oracle = Oracle(catalogue, dict(VILLAGES))
 
     def live_through(self, story: list[Sent | Merged]) -> None:

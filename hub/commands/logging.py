@@ -21,7 +21,7 @@ def log_to_stderr(level: int = logging.WARNING) -> None:
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *names: structlog.PrintLogger(sys.stderr),  # stderr as it is when something is logged
         cache_logger_on_first_use=False,
     )
 
