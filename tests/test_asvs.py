@@ -364,11 +364,11 @@ def test_no_secret_stands_in_an_address(hub: Hub, client: Client) -> None:
 
 
 @pytest.fixture
-def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def events() -> Iterator[io.StringIO]:
     """The log as a running hub writes it."""
     before, written = structlog.get_config(), io.StringIO()
-    monkeypatch.setattr("sys.stderr", written)
     log_to_stderr()
+    structlog.configure(logger_factory=lambda *names: structlog.PrintLogger(written))
     yield written
     structlog.configure(**before)
 
