@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/hub demo $(DEMO)
 
 test: $(READY) lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

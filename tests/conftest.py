@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from hub.database import Database
 from hub.embedded import Cluster, Urls
@@ -16,6 +17,8 @@ from hub.settings import Settings, load_settings
 from mappings.catalogue import Catalogue, load_catalogue
 
 _numbers = count()
+# one plain line an event: the usual way to show a failure draws every local variable, the whole catalogue among them
+structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()])
 # fsync off: these tests kill hub processes, never PostgreSQL; the fault campaign uses the real settings
 # copying inside the kernel makes a test's database in a third of the time
 _FAST = {"fsync": "off", "shared_buffers": "96MB", "max_connections": "200", "file_copy_method": "clone"}
