@@ -176,7 +176,10 @@ def _read_errors(
     shown = found[:_ERRORS_A_PAGE]
     if shown:
         right = Right.READ_SUBMISSION if actor.may(Right.READ_SUBMISSION) else Right.READ_ALL_SUBMISSIONS
-        audit.record(connection, actor, right, f"submission/{row.submission_id}", rows=len(shown), **chosen)
+        read = audit.digest_of(f"{one.row_no}.{one.error_no}" for one in shown)
+        audit.record(
+            connection, actor, right, f"submission/{row.submission_id}", rows=len(shown), digest=read, **chosen
+        )
     own = actor.organisation == row.organisation
     more = f"{shown[-1].row_no}.{shown[-1].error_no}" if len(found) > _ERRORS_A_PAGE else None
     return {

@@ -9,10 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 import structlog
+from argon2 import PasswordHasher
 
 from hub.database import Database
 from hub.embedded import Cluster, Urls
 from hub.operations.provisioning import provision
+from hub.registry import passwords
 from hub.settings import Settings, load_settings
 from mappings.catalogue import Catalogue, load_catalogue
 
@@ -22,6 +24,26 @@ structlog.configure(processors=[structlog.processors.add_log_level, structlog.pr
 # fsync off: these tests kill hub processes, never PostgreSQL; the fault campaign uses the real settings
 # copying inside the kernel makes a test's database in a third of the time
 _FAST = {"fsync": "off", "shared_buffers": "96MB", "max_connections": "200", "file_copy_method": "clone"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """Passwords cost 64 MB and a tenth of a second each: the tests sign in a thousand times, with a smaller hash.
+
+    Where the cost itself is the point, a test asks for ``real_hashes``.
+    """
+    real = passwords._hasher, passwords._NOBODY
+    small = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+    passwords._hasher, passwords._NOBODY = small, small.hash("nobody has this password")
+    yield
+    passwords._hasher, passwords._NOBODY = real
+
+
+@pytest.fixture
+def real_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher = PasswordHasher()
+    monkeypatch.setattr(passwords, "_hasher", hasher)
+    monkeypatch.setattr(passwords, "_NOBODY", hasher.hash("nobody has this password"))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 
-from argon2 import PasswordHasher
 from litestar import Litestar
 from sqlalchemy import Connection, insert
 
@@ -19,6 +18,7 @@ from hub.keyring import Keyring
 from hub.registry.api_keys import issue_key
 from hub.registry.areas import AreaRow, import_areas, load_area_index
 from hub.registry.organisations import Organisation, OrganisationKind, save_organisation
+from hub.registry.passwords import hash_password
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR
 from hub.settings import Settings
 from hub.tables import account
@@ -116,7 +116,7 @@ def open_account(
 @cache
 def _hash() -> str:
     """The password's hash is made to be slow: once is enough for all accounts of a test run."""
-    return PasswordHasher().hash(PASSWORD)
+    return hash_password(PASSWORD)
 
 
 def identity_number(serial: int, birth: str = "19900307") -> str:

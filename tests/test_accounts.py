@@ -128,11 +128,13 @@ def seconds_of(hub: Database, login: str) -> float:
     return median(one() for _ in range(9))
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_an_unknown_login_takes_as_long_as_a_known_one(hub: Database) -> None:
     create(hub)
     assert 0.4 < seconds_of(hub, "nobody") / seconds_of(hub, "wang") < 2.5
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_without_the_hash_for_nobody_the_time_tells(hub: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     create(hub)
     really: Callable[[Any, str], bool] = passwords.matches

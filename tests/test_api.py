@@ -13,7 +13,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from hub.database import Database
+from hub.database import Database, run_sql
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.registry.scope import reach_of
 from hub.registry.slice_definition import SliceDefinition, SliceType
@@ -257,3 +257,16 @@ def test_every_answer_carries_the_security_headers(client: TestClient[Litestar])
         headers = client.get(path, follow_redirects=False).headers
         assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
         assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_reading_row_errors_is_noted_by_where_they_stand(client: TestClient[Litestar], hub: Hub) -> None:
+    body = csv_of(move_in(1), move_in(2, 公民身份号码="123"))
+    sent = send(client, hub, body).json()
+    hub.work()
+    headers = hub.key_of("public_security")
+    for path in (f"/v1/submissions/{sent['submission_id']}", sent["receipt_url"]):
+        assert client.get(path, headers=headers).json()["issues"]
+    with hub.worker.begin() as connection:
+        noted = run_sql(connection, "SELECT facts FROM {d}.audit WHERE act = 'read-submission' AND outcome = 'done'")
+    assert len(noted) == 2
+    assert all(facts["rows"] >= 1 and len(facts["digest"]) == 64 for (facts,) in noted)  # type: ignore[index, call-overload]

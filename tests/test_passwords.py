@@ -178,3 +178,10 @@ def test_nothing_may_follow_the_longest_password() -> None:
     longest = "Aa-1" * 32
     kept = passwords.hash_password(longest)
     assert passwords.matches(kept, longest) and not passwords.matches(kept, longest + "x")
+
+
+@pytest.mark.usefixtures("real_hashes")
+def test_a_hash_is_argon2id_at_its_recommended_cost() -> None:
+    assert passwords.hash_password("Sh0rt-enough").startswith(
+        "$argon2id$v=19$m=65536,t=3,p=4$"
+    )  # RFC 9106, second choice

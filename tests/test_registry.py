@@ -143,6 +143,7 @@ def test_wrong_passwords_lock_for_a_while_and_never_for_good(hub: Database) -> N
     assert lock_after(100_000, now, policy) == now + timedelta(minutes=policy.longest_lock_minutes)
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_an_unknown_login_takes_as_long_as_a_wrong_password(hub: Database) -> None:
     create(hub)
 

@@ -11,9 +11,9 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
-from hub import jobs
+from hub import audit, jobs
 from hub.api.bodies import Arrived, arrived_body
 from hub.api.paging import answer_page, read_cursor, write_cursor
 from hub.database import Database
@@ -134,8 +134,10 @@ class SubmissionController(Controller):
         number: FromPath[str],
     ) -> dict[str, Any]:
         with database.begin(reach_of(actor)) as connection:
-            listing.find_submission(connection, actor, receipts.find(connection, number).submission_id)
-            return receipts.read_receipt(connection, number, catalogue=catalogue)
+            row = listing.find_submission(connection, actor, receipts.find(connection, number).submission_id)
+            whole = receipts.read_receipt(connection, number, catalogue=catalogue)
+            _note_reading(connection, actor, row, whole)
+        return whole
 
 
 def _already_sent(database: Database, actor: Actor, key: str, arrived: Arrived) -> UUID | None:
@@ -228,4 +230,13 @@ def _describe(row: Row[Any]) -> dict[str, Any]:
 def _describe_whole(database: Database, actor: Actor, catalogue: Catalogue, row: Row[Any]) -> dict[str, Any]:
     with database.begin(reach_of(actor)) as connection:
         whole = receipts.read_receipt(connection, row.receipt_number, catalogue=catalogue)
+        _note_reading(connection, actor, row, whole)
     return {**_describe(row), **whole}
+
+
+def _note_reading(connection: Connection, actor: Actor, row: Row[Any], whole: dict[str, Any]) -> None:
+    """Row errors quote what was sent: that they were read is noted, by the places they stand at."""
+    places = [f"{one['sheet'] or ''}/{one['row']}/{one['column']}" for one in whole["issues"]]
+    if places:
+        read, about = audit.digest_of(places), f"submission/{row.submission_id}"
+        audit.record(connection, actor, Right.READ_SUBMISSION, about, rows=len(places), digest=read)

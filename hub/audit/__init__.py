@@ -2,7 +2,7 @@
 
 from hub.audit.anchors import Anchored, read_anchors, sign_anchor
 from hub.audit.exporting import Ends, Footer, Header, export, exported_range
-from hub.audit.lines import Acting, AuditLine, AuditUnavailable, canonical, mac_of, record
+from hub.audit.lines import Acting, AuditLine, AuditUnavailable, canonical, digest_of, mac_of, record
 from hub.audit.seals import FIRST_LINK, Anchor, Seal, content_of, head, lines_sealed, link_of, seal
 from hub.audit.verifying import verify, verify_export
 
@@ -19,6 +19,7 @@ __all__ = [
     "Seal",
     "canonical",
     "content_of",
+    "digest_of",
     "export",
     "exported_range",
     "head",

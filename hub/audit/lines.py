@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -103,6 +105,11 @@ def _refuse_personal(object: str, facts: object) -> None:
     written = object + " " + msgspec.json.encode(facts).decode()
     if _IDENTITY_NUMBER.search(written):
         raise AssertionError("an audit line must not carry an identity number")
+
+
+def digest_of(ids: Iterable[object]) -> str:
+    """Which records were read, without naming them: sha256 of their ids, sorted, a line each."""
+    return hashlib.sha256("\n".join(sorted(map(str, ids))).encode()).hexdigest()
 
 
 def canonical(line: AuditLine) -> bytes:

@@ -32,6 +32,7 @@ from mappings.catalogue import Catalogue
 
 DOORS = {"labour": "api", "civil_affairs": "folder"}  # everybody else: the command
 _PATIENCE_SECONDS = 60.0
+_KEPT_OPEN_SECONDS = 600  # longer than any pause between two files: a line just closed looks like a failure
 _PATIENCE_WITHOUT_PROGRESS = 120.0
 
 
@@ -155,7 +156,9 @@ def serving(settings: Settings, catalogue: Catalogue) -> Iterator[httpx.Client]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", lifespan="on", timeout_keep_alive=_KEPT_OPEN_SECONDS)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:

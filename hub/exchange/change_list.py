@@ -6,7 +6,6 @@ clinical by its very existence.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
@@ -211,7 +210,6 @@ def _places(touched: Sequence[int], areas: AreaIndex, own: frozenset[int]) -> It
 def _note_reading(
     connection: Connection, scope: Scope, month: Month, listed: Sequence[ListedChange], purpose: str
 ) -> None:
-    digest = hashlib.sha256("\n".join(sorted(line.record_id for line in listed)).encode()).hexdigest()
     span: dict[str, Any] = {"after": month.after, "up_to": month.up_to, "newest": listed[0].seq if listed else None}
     audit.record(
         connection,
@@ -220,6 +218,6 @@ def _note_reading(
         f"change-list/{scope.actor.organisation}/{month.name}",
         purpose=purpose,
         count=len(listed),
-        digest=digest,
+        digest=audit.digest_of(line.record_id for line in listed),
         **span,
     )

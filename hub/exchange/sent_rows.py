@@ -54,6 +54,7 @@ def list_sent_rows(
         f"submission/{submission_id}",
         rows=len(rows),
         after=after,
+        digest=audit.digest_of(row.row_no for row in rows),
         masked=True,
     )
     return SentRows(fields=fields, rows=tuple(_masked(row, fields) for row in rows))

@@ -5,7 +5,6 @@ The line is written in the transaction that reads the value, so what cannot be n
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from typing import Any
@@ -99,5 +98,5 @@ def _begin(actor: Actor, reason: str) -> str:
 def _note(
     connection: Connection, actor: Actor, object: str, reason: str, *, what: str, field: str, subject: Any
 ) -> None:
-    digest = hashlib.sha256(str(subject).encode()).hexdigest()
-    audit.record(connection, actor, Right.UNMASK, object, reason=reason, what=what, field=field, digest=digest)
+    read = audit.digest_of([subject])
+    audit.record(connection, actor, Right.UNMASK, object, reason=reason, what=what, field=field, digest=read)
