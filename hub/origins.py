@@ -105,7 +105,12 @@ def _is_literal(name: str) -> bool:
 
 def refuse_wrong_settings(settings: Settings) -> None:
     """At the start: better no hub than one that believes the wrong machines."""
-    try:
-        read_networks(settings.trusted_proxies)
-    except BadRequest as wrong:
-        raise BadSettings(f"trusted_proxies: {wrong.detail}") from wrong
+    named = {
+        "trusted_proxies": settings.trusted_proxies,
+        "accounts.administrator_addresses": settings.accounts.administrator_addresses,
+    }
+    for name, networks in named.items():
+        try:
+            read_networks(networks)
+        except BadRequest as wrong:
+            raise BadSettings(f"{name}: {wrong.detail}") from wrong

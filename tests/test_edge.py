@@ -163,6 +163,16 @@ def test_a_proxy_list_that_is_none_keeps_the_hub_from_starting(
         create_app(wrong, hub, catalogue, Keyring.load(settings.home))
 
 
+def test_a_list_of_the_administrators_places_that_is_none_keeps_it_from_starting(
+    hub: Database, settings: Settings, catalogue: Catalogue
+) -> None:
+    """Otherwise the three administrators would find out at the door, and nobody else."""
+    accounts = msgspec.structs.replace(settings.accounts, administrator_addresses=("room 301",))
+    wrong = msgspec.structs.replace(settings, accounts=accounts)
+    with pytest.raises(BadSettings, match="administrator_addresses"):
+        create_app(wrong, hub, catalogue, Keyring.load(settings.home))
+
+
 # ---- which names are the hub's ----
 
 OWN = ["localhost", "LOCALHOST:8500", "127.0.0.1", "127.0.0.1:8500", "[::1]:8500", "10.4.5.6", "hub.yunling.example"]
