@@ -8,6 +8,7 @@ from hub.registry.permissions import Right
 RIGHTS = {
     Right.SIGNED_IN: N_("登录，管理自己的密码、第二步验证和会话"),
     Right.SUBMIT: N_("报送本单位的数据"),
+    Right.CONFIRM_SUBMISSION: N_("作为第二人复核本单位影响异常的报送"),
     Right.READ_SUBMISSION: N_("查看本单位的报送、回执和错误"),
     Right.READ_ALL_SUBMISSIONS: N_("查看全区报送的进度和数量，号码遮盖"),
     Right.PULL_SLICE: N_("下载已批准给本单位的数据"),

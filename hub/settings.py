@@ -40,6 +40,25 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     second_factor_roles: tuple[str, ...] = ("system_administrator", "security_administrator", "auditor")
 
 
+class SftpPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[sftp]`` in hub.toml: the hub's own SFTP server."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = 8522
+    passwords: bool = False  # let a key's secret open the door where a system has no SSH key
+    sessions: int = 64  # at once, of everybody
+    sessions_of_one: int = 8  # at once, of one organisation
+    idle_seconds: float = 300.0
+    quota_bytes: int = 2 * 1024 * 1024 * 1024  # waiting uploads of one organisation
+    quota_files: int = 5_000
+    open_files: int = 16  # of one session
+    free_space_floor: int = 512 * 1024 * 1024  # bytes left on the disk below which nothing more is written
+    incomplete_days: int = 7  # a cut upload nobody resumed is removed after so long
+    ban_score: int = 10  # points of wrong keys, names and paths before an address waits outside
+    ban_minutes: int = 15
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a district can set. Sizes in bytes, times in seconds unless the name says otherwise."""
 
@@ -68,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     token_minutes: int = 10
     requests_per_minute: int = 1200  # of one machine or one address
     outbound_hosts: tuple[str, ...] = ()  # host names the hub may call
+    outbound_networks: tuple[str, ...] = ()  # CIDR: addresses of the district's own network that it may call
+    sftp: SftpPolicy = SftpPolicy()
     audit_anchor: Path | None = None  # where every day's audit head is written; None: <home>/audit/anchors.log
     audit_syslog: str = ""  # /dev/log or host:port: the same head, sent there too
     audit_years: int = 3  # no younger audit line is ever archived
@@ -83,6 +104,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def keys(self) -> Path:
         return self.home / "keys"
+
+    @property
+    def channels(self) -> Path:
+        """One TOML file a channel: whose server or interface, how often, with which secret."""
+        return self.home / "channels"
 
 
 _FROM_ENVIRONMENT = {

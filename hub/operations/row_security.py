@@ -90,7 +90,13 @@ def _ledger() -> Iterator[Policy]:
     sent = f"s.submission_id = row_error.submission_id AND (s.{_OWN} OR {_ALL_VALUES})"
     seen = f"EXISTS (SELECT 1 FROM {{d}}.submission s WHERE {sent})"
     yield Policy(table="row_error", verb="SELECT", roles=SERVING, rows=seen)
+    told = f"s.submission_id = effect_sample.submission_id AND (s.{_OWN} OR {_ALL_VALUES})"
+    shown = f"EXISTS (SELECT 1 FROM {{d}}.submission s WHERE {told})"
+    yield Policy(table="effect_sample", verb="SELECT", roles=SERVING, rows=shown)
     yield Policy(table="idempotency_key", verb="ALL", roles=SERVING, rows=_OWN)
+    yield Policy(table="header_choice", verb="ALL", roles=SERVING, rows=_OWN)
+    yield Policy(table="sftp_event", verb="SELECT", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
+    yield Policy(table="sftp_event", verb="INSERT", roles=SERVING, rows=f"{_OWN} OR organisation = ''")
 
 
 def _registry() -> Iterator[Policy]:

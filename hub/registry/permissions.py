@@ -13,6 +13,7 @@ class Right(StrEnum):
     PUBLIC = "public"  # health, sign-in page, static files, OpenAPI
     SIGNED_IN = "signed-in"  # whoami, own session
     SUBMIT = "submit"  # send files and rows of one's own organisation
+    CONFIRM_SUBMISSION = "confirm-submission"  # second person: let an unusual effect of one's own organisation happen
     READ_SUBMISSION = "read-submission"  # own submissions, receipts, row errors
     READ_ALL_SUBMISSIONS = "read-all-submissions"  # bureau: counts and states of all; values masked
     PULL_SLICE = "pull-slice"  # changes, snapshot, acks of one's own subscriptions
@@ -33,10 +34,10 @@ _STAFF = frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})
 _SENDERS = _STAFF | {Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE}
 
 ROLES: dict[str, frozenset[Right]] = {
-    "department_clerk": _SENDERS | {Right.UNMASK},
-    "data_officer": _STAFF | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS},
-    "town_officer": _SENDERS | {Right.READ_CHANGE_LIST, Right.UNMASK},
-    "care_worker": _SENDERS | {Right.UNMASK},
+    "department_clerk": _SENDERS | {Right.UNMASK, Right.CONFIRM_SUBMISSION},
+    "data_officer": _STAFF | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION},
+    "town_officer": _SENDERS | {Right.READ_CHANGE_LIST, Right.UNMASK, Right.CONFIRM_SUBMISSION},
+    "care_worker": _SENDERS | {Right.UNMASK, Right.CONFIRM_SUBMISSION},
     "bureau_operator": _STAFF | {Right.READ_ALL_SUBMISSIONS, Right.UNMASK},
     "bureau_leader": frozenset({Right.SIGNED_IN, Right.READ_MEASURES}),
     "system_administrator": _STAFF | {Right.ASK_ACCESS},

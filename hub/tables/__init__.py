@@ -15,10 +15,18 @@ from hub.tables.access import (
     web_session,
 )
 from hub.tables.base import metadata
+from hub.tables.channels import channel_item, channel_state, sftp_event
 from hub.tables.feed import change_log, delivery, difference, feed_batch, feed_head, subscription, subscription_version
 from hub.tables.people import person, person_identifier
 from hub.tables.registry import area, area_version, organisation
-from hub.tables.submissions import idempotency_key, operation, row_error, submission
+from hub.tables.submissions import (
+    effect_sample,
+    header_choice,
+    idempotency_key,
+    operation,
+    row_error,
+    submission,
+)
 
 __all__ = [
     "access_request",
@@ -31,10 +39,14 @@ __all__ = [
     "audit_archive",
     "audit_seal",
     "change_log",
+    "channel_item",
+    "channel_state",
     "delivery",
     "difference",
+    "effect_sample",
     "feed_batch",
     "feed_head",
+    "header_choice",
     "idempotency_key",
     "metadata",
     "operation",
@@ -42,6 +54,7 @@ __all__ = [
     "person",
     "person_identifier",
     "row_error",
+    "sftp_event",
     "sign_in_address",
     "submission",
     "subscription",
