@@ -61,12 +61,13 @@ def create_app(
         "catalogue": catalogue,
         "keyring": keyring,
         "audit_database": audit_database,
+        "limits": Limits(settings.requests_per_minute),
     }
     refuse_wrong_settings(settings)
     app = Litestar(
         route_handlers=[*api_routers(settings.max_file_bytes), panel_router(settings.max_file_bytes), static_router()],
         dependencies={
-            **{name: _provide(part) for name, part in parts.items()},
+            **{name: _provide(name) for name in parts},
             "actor": Provide(_actor, sync_to_thread=False),
         },
         guards=[require_right],
@@ -77,15 +78,15 @@ def create_app(
         logging_config=None,  # the process decides where its log goes, not the application
         request_max_body_size=64 * 1024,
     )
-    app.asgi_handler = _behind_edge(app.asgi_handler, Limits(settings.requests_per_minute))
+    app.asgi_handler = _behind_edge(app.asgi_handler, app.state)
     return app
 
 
-def _behind_edge(inside: ASGIApp, limits: Limits) -> ASGIApp:
+def _behind_edge(inside: ASGIApp, state: State) -> ASGIApp:
     """Before any route is looked for: whom the request takes us for, and whether it is one too many."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request[Any, Any, Any](scope)
+        request, limits = Request[Any, Any, Any](scope), state.limits
         try:
             refuse_wrong_host(request)
             limits.count(request)
@@ -107,8 +108,11 @@ def _without_host(scope: Scope) -> Request[Any, Any, Any]:
     return Request(nameless)
 
 
-def _provide(part: object) -> Provide:
-    return Provide(lambda: part, sync_to_thread=False)
+def _provide(name: str) -> Provide:
+    def provide(state: State) -> object:
+        return state[name]
+
+    return Provide(provide, sync_to_thread=False)
 
 
 def _actor(request: Request[Actor, Any, Any]) -> Actor:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 import structlog
 from argon2 import PasswordHasher
@@ -17,8 +15,10 @@ from hub.operations.provisioning import provision
 from hub.registry import passwords
 from hub.settings import Settings, load_settings
 from mappings.catalogue import Catalogue, load_catalogue
+from tests.fresh_databases import FreshDatabases
+from tests.fresh_databases import clone_template as clone_template
+from tests.fresh_databases import execute as execute
 
-_numbers = count()
 # one plain line an event: the usual way to show a failure draws every local variable, the whole catalogue among them
 structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()])
 # fsync off: these tests kill hub processes, never PostgreSQL; the fault campaign uses the real settings
@@ -73,28 +73,17 @@ def test_settings(home: Path) -> Settings:
 test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
-def execute(cluster: Cluster, statement: str) -> None:
-    url = cluster.urls("postgres").superuser.replace("+psycopg", "")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def clone_template(cluster: Cluster, name: str) -> None:
-    """A fresh, provisioned database; file by file where the file system cannot copy inside the kernel."""
-    made = f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner"
-    try:
-        execute(cluster, f"{made} STRATEGY FILE_COPY")
-    except psycopg.Error:
-        execute(cluster, made)
+@pytest.fixture(scope="session")
+def fresh_databases(cluster: Cluster) -> FreshDatabases:
+    return FreshDatabases(cluster)
 
 
 @pytest.fixture
-def urls(cluster: Cluster) -> Iterator[Urls]:
-    """The URLs of a fresh, provisioned database, dropped afterwards."""
-    name = f"test_{next(_numbers)}"
-    clone_template(cluster, name)
+def urls(cluster: Cluster, fresh_databases: FreshDatabases) -> Iterator[Urls]:
+    """The URLs of a fresh, provisioned database."""
+    name = fresh_databases.take()
     yield cluster.urls(name)
-    execute(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+    fresh_databases.give_back(name)
 
 
 @pytest.fixture

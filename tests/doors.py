@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+from pathlib import Path
 
 from litestar import Litestar
 from sqlalchemy import Connection, insert
@@ -15,14 +16,15 @@ from hub import jobs
 from hub.app import create_app
 from hub.database import Database, new_uuid, utc_now
 from hub.keyring import Keyring
+from hub.limits import Limits
 from hub.registry.api_keys import issue_key
 from hub.registry.areas import AreaRow, import_areas, load_area_index
 from hub.registry.organisations import Organisation, OrganisationKind, save_organisation
 from hub.registry.passwords import hash_password
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR
-from hub.settings import Settings
+from hub.settings import Settings, load_settings
 from hub.tables import account
-from mappings.catalogue import Catalogue
+from mappings.catalogue import Catalogue, load_catalogue
 
 HEADERS = ("姓名", "公民身份号码", "性别", "出生日期", "民族", "所属社区(村)", "迁入日期")
 TOWN, OTHER_TOWN = "999001001", "999001100"
@@ -81,10 +83,35 @@ def founded_hub(database: Database, app_database: Database, settings: Settings, 
     with app_database.begin() as connection:
         keys = _found(connection, settings)
     audit_database = Database(settings.audit_url, settings.district) if settings.audit_url else None
-    app = create_app(settings, app_database, catalogue, Keyring.load(settings.home), audit_database)
-    yield Hub(app, settings, database, app_database, keys)
+    with _serving(settings, app_database, catalogue, audit_database) as app:
+        yield Hub(app, settings, database, app_database, keys)
     if audit_database is not None:
         audit_database.close()
+
+
+@contextmanager
+def _serving(
+    settings: Settings, app_database: Database, catalogue: Catalogue, audit_database: Database | None
+) -> Iterator[Litestar]:
+    """The application over this hub. Its routes are the same for every test and take long to make: made once."""
+    app = _application(settings.max_file_bytes)
+    before = dict(app.state.items())
+    app.state.update(
+        settings=settings,
+        database=app_database,
+        catalogue=catalogue,
+        keyring=Keyring.load(settings.home),
+        audit_database=audit_database,
+        limits=Limits(settings.requests_per_minute),
+    )
+    yield app
+    app.state.update(before)
+
+
+@cache
+def _application(max_file_bytes: int) -> Litestar:
+    settings = load_settings(Path("/nowhere"), max_file_bytes=max_file_bytes)
+    return create_app(settings, Database("postgresql+psycopg://nobody@/", settings.district), load_catalogue(), None)  # type: ignore[arg-type]
 
 
 def _found(connection: Connection, settings: Settings) -> dict[str, str]:
