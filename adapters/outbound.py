@@ -1,6 +1,7 @@
 """The one way to call another machine: a listed host, an address looked up and checked here, small and soon over.
 
-A host is listed as ``host`` or ``host:port`` for https, as ``http://host[:port]`` where nothing better is to be had.
+A host is listed as ``host`` or ``host:port`` for https, as ``http://host[:port]`` where nothing better is to be had,
+as ``sftp://host[:port]`` for adapters.channels.sftp_client, which asks ``listed_address`` before it connects.
 Its name is looked up once, every address found must be a public one or in ``allowed_networks`` (the district's own
 network), and the connection goes to an address that was checked: a name that answers differently a moment later
 (DNS rebinding) changes nothing. The certificate is still checked against the name. Redirects, proxies of the
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection, Mapping
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 import anyio
@@ -19,11 +21,13 @@ import httpx
 from anyio import to_thread
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Collection[str]]
 LARGEST_ANSWER = 10 * 1024 * 1024
 LONGEST_SECONDS = 20.0
 _FOLLOW_REDIRECTS = False  # a listed host must not lead to one that is not
-_PORTS = {"https": 443, "http": 80}
+_PORTS = {"https": 443, "http": 80, "sftp": 22}
+_SPOKEN_HERE = ("https", "http")
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 address meant
 _UNICAST = IPv6Network("2000::/3")  # all that is given out on the internet
 
@@ -41,6 +45,14 @@ class Answer(NamedTuple):
 
     status: int
     content: bytes
+
+
+class Reply(NamedTuple):
+    """An answer with its headers."""
+
+    status: int
+    content: bytes
+    headers: Mapping[str, str]  # any case finds them
 
 
 class Target(NamedTuple):
@@ -79,16 +91,21 @@ class Outbound:
 
     def post(self, url: str, content: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """Send; CallRefused before anything is sent, CallFailed when no whole answer came in time."""
-        return anyio.run(self._call, "POST", url, content, headers or {})
+        status, received, _ = self.ask("POST", url, content, headers)
+        return Answer(status, received)
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
         """What is there; CallFailed for any status but 200."""
-        answer = anyio.run(self._call, "GET", url, b"", headers or {})
+        answer = self.ask("GET", url, b"", headers)
         if answer.status != httpx.codes.OK:
             raise CallFailed(f"{CallFailed.__doc__} HTTP {answer.status}")
         return answer.content
 
-    async def _call(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+    def ask(self, method: str, url: str, content: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
+        """Whatever came back, with its headers: for who must read Link or Retry-After."""
+        return anyio.run(self._call, method, url, content, headers or {})
+
+    async def _call(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Reply:
         try:
             with anyio.fail_after(self._seconds):
                 there = _read_url(url)
@@ -99,25 +116,20 @@ class Outbound:
 
     def _listed(self, url: httpx.URL) -> Target:
         target = _target_of(url)
-        if url.userinfo or target not in self._targets:
+        if url.userinfo or target.scheme not in _SPOKEN_HERE or target not in self._targets:
             raise _refused(f"{target.scheme}://{target.host}:{target.port}", "outbound_hosts")
         return target
 
     async def _checked_address(self, target: Target) -> Address:
-        """One of the addresses of the host, when every one of them may be called."""
-        found = await to_thread.run_sync(self._resolve, target.host, target.port, abandon_on_cancel=True)
-        addresses = [ip_address(each) for each in found]
-        if not addresses or not all(map(self._may_call, addresses)):
-            raise _refused(target.host, ", ".join(map(str, addresses)))
-        return addresses[0]
+        look = partial(checked_address, target.host, target.port, self._networks, self._resolve)
+        return await to_thread.run_sync(look, abandon_on_cancel=True)
 
     def _may_call(self, address: Address) -> bool:
-        meant = address_meant(address)
-        return is_public(meant) or any(meant in network for network in self._networks)
+        return may_call(address, self._networks)
 
     async def _send(
         self, url: httpx.URL, address: Address, method: str, content: bytes, headers: Mapping[str, str]
-    ) -> Answer:
+    ) -> Reply:
         """The name stays in the Host header and in the TLS handshake; the connection goes to the checked address."""
         whole = httpx.Headers(headers)
         whole.update({"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"})
@@ -127,7 +139,7 @@ class Outbound:
         ) as client:
             sending = client.stream(method, _pinned(url, address), content=content, headers=whole, extensions=named)
             async with sending as response:
-                return Answer(response.status_code, await self._read(response))
+                return Reply(response.status_code, await self._read(response), response.headers)
 
     async def _read(self, response: httpx.Response) -> bytes:
         content = bytearray()
@@ -138,6 +150,40 @@ class Outbound:
                     f"对方答复超过 {self._largest_answer} 字节。 The answer is longer than {self._largest_answer} bytes."
                 )
         return bytes(content)
+
+
+def require_listed(url: str, allowed_hosts: Collection[str]) -> None:
+    """CallRefused unless the list has the host of this URL, for its scheme and port; nothing is looked up."""
+    target = _target_of(_read_url(url))
+    if target not in map(_read_target, allowed_hosts):
+        raise _refused(f"{target.scheme}://{target.host}:{target.port}", "outbound_hosts")
+
+
+def listed_address(
+    scheme: str,
+    host: str,
+    port: int,
+    allowed_hosts: Collection[str],
+    allowed_networks: Collection[str] = (),
+    resolve: Resolve = look_up,
+) -> Address:
+    """Where to connect for another protocol: the host is listed, and every address it has may be called."""
+    require_listed(f"{scheme}://{host}:{port}", allowed_hosts)
+    return checked_address(host.lower(), port, tuple(map(ip_network, allowed_networks)), resolve)
+
+
+def checked_address(host: str, port: int, networks: Collection[Network], resolve: Resolve = look_up) -> Address:
+    """One of the addresses of the host, when every one of them may be called."""
+    addresses = [ip_address(found) for found in resolve(host, port)]
+    if not addresses or not all(may_call(address, networks) for address in addresses):
+        raise _refused(host, ", ".join(map(str, addresses)))
+    return addresses[0]
+
+
+def may_call(address: Address, networks: Collection[Network]) -> bool:
+    """Public, or in the district's own network."""
+    meant = address_meant(address)
+    return is_public(meant) or any(meant in network for network in networks)
 
 
 def _pinned(url: httpx.URL, address: Address) -> httpx.URL:
@@ -163,7 +209,7 @@ def is_public(address: Address) -> bool:
 def _read_target(listed: str) -> Target:
     target = _target_of(_read_url(listed if "://" in listed else f"https://{listed}"))
     if target.scheme not in _PORTS or not target.host:
-        raise _refused(listed, "outbound_hosts: host, host:port, http://host:port")
+        raise _refused(listed, "outbound_hosts: host, host:port, http://host:port, sftp://host:port")
     return target
 
 

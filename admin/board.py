@@ -17,6 +17,7 @@ from admin.uploads import recent_months, today_of
 from admin.visits import Visit
 from hub.database import Database
 from hub.exchange import listing
+from hub.exchange.related import count_waiting
 from hub.exchange.sent_rows import list_sent_rows
 from hub.exchange.small_cells import written_count
 from hub.registry.organisations import Organisation, find_organisation, list_organisations
@@ -54,6 +55,8 @@ class BoardController(Controller):
         with database.begin(reach_of(request.user)) as connection:
             cells = listing.month_board(connection, request.user, chosen)
             organisations = list_organisations(connection, settings.district)
+            closed = [code for code, one in catalogue.record_types.items() if is_care_only(one)]
+            waiting = count_waiting(connection, request.user, month=chosen, without=closed)
         types = _sent_types(catalogue, cells)
         return show(
             request,
@@ -63,6 +66,7 @@ class BoardController(Controller):
             record_types=types,
             board=_arrange(organisations, types, cells),
             total=_total(catalogue, cells),
+            waiting=waiting,
             care_only={one.code for one in types if is_care_only(one)},
             linked=request.user.may(Right.READ_ALL_SUBMISSIONS),
             written_count=written_count,

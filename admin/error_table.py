@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Row
 
 from admin.language import Language, titled
+from hub.exchange.file_notes import file_notes
 from hub.exchange.row_errors import explain, masked_facts
 from hub.registry.masking import View, mask_field, mask_within
 from mappings.catalogue import Catalogue, RecordType
@@ -69,6 +70,13 @@ def show_refusal(refusal: Mapping[str, Any], catalogue: Catalogue, language: Lan
         message=told.message,
         fix=told.fix,
     )
+
+
+def show_notes(facts: Mapping[str, Any], catalogue: Catalogue, language: Language) -> list[ErrorLine]:
+    """What was noticed of the file as a whole: columns not taken, sheets not read, totals that differ."""
+    return [
+        show_refusal({"code": code, "params": params}, catalogue, language) for code, _, params in file_notes(facts)
+    ]
 
 
 def _show_error(

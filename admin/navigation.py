@@ -22,6 +22,7 @@ PAGES = (
     PageLink(path="/board", title=N_("月度总览"), rights=(Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)),
     PageLink(path="/submissions", title=N_("报送记录"), rights=(Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS)),
     PageLink(path="/submissions/new", title=N_("上传报送"), rights=(Right.SUBMIT,)),
+    PageLink(path="/templates", title=N_("报送模板"), rights=(Right.SUBMIT,)),
     PageLink(
         path="/access-requests",
         title=N_("权限申请"),

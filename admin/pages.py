@@ -19,7 +19,7 @@ from admin.assets import vendor_paths
 from admin.language import Language, titled, translator
 from admin.navigation import links_for
 from admin.visits import Visit, session_cookie
-from admin.words import LEVELS, STATES
+from admin.words import KINDS, LEVELS, STATES
 from hub.registry.masking import mask_identifier, mask_within
 from hub.settings import Settings
 
@@ -84,6 +84,7 @@ def _filters(language: Language) -> dict[str, Any]:
         "title": lambda one: titled(one.title, one.title_en, language),
         "organisation": lambda one: titled(one.name, one.name_en, language),
         "state": lambda value: translate(STATES[value]),
+        "kind": lambda value: translate(KINDS[value]),
         "level": lambda value: translate(LEVELS[value]),
         "translate": translate,
         "mask_identifier": mask_identifier,

@@ -14,11 +14,16 @@ from admin.assets import STATIC
 from admin.audit_search import AuditController
 from admin.board import BoardController
 from admin.change_lists import ChangeListController
+from admin.columns_page import ColumnsController
+from admin.downloads import DownloadController
+from admin.effect_page import EffectController
 from admin.keys_desk import KeysController, new_keys_router
 from admin.own_account import OwnAccountController
 from admin.roles_page import RolesController
 from admin.sign_in import SignInController
 from admin.submissions import SubmissionController
+from admin.undo_page import UndoController
+from admin.unlock_page import UnlockController
 from admin.unmasking import UnmaskingController
 from admin.uploads import UploadController
 from admin.visits import VisitMiddleware
@@ -36,6 +41,11 @@ def panel_router(max_file_bytes: int) -> Router:
         SignInController,
         OwnAccountController,
         SubmissionController,
+        ColumnsController,
+        EffectController,
+        UndoController,
+        UnlockController,
+        DownloadController,
         ChangeListController,
         BoardController,
         UnmaskingController,

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import segno
-from litestar import Controller, Request, Response, get
+from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from sqlalchemy import Connection, Row
 
-from admin.error_table import show_errors, show_reasons, show_refusal
+from admin.effect_table import show_brake
+from admin.error_table import show_errors, show_notes, show_reasons
 from admin.pages import show
+from admin.submission_view import READERS, Asking, is_closed, read_submission
 from admin.visits import Visit
-from admin.words import COUNTS, DOORS, LEVELS
+from admin.words import DOORS, EFFECTS, LEVELS
 from hub import audit
 from hub.database import Database
 from hub.exchange import listing, receipts
-from hub.exchange.small_cells import may_see_breakdown
-from hub.registry.organisations import find_organisation, list_organisations
+from hub.exchange.related import count_waiting, find_undo, find_undone, list_thread
+from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Actor, Right
-from hub.registry.scope import reach_of
+from hub.registry.scope import is_care_only, reach_of
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
-_READERS = (Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS)
 _ERRORS_A_PAGE = 50
 _SUBMISSIONS_A_PAGE = 30
 
-Asking = Request[Actor, Visit, Any]
+State = Literal["", "asking", "braked"]
 After = Annotated[str, QueryParameter(name="after", pattern=r"^(\d+\.\d+)?$")]
 Before = Annotated[UUID | None, QueryParameter(name="before")]
 
@@ -37,7 +38,7 @@ Before = Annotated[UUID | None, QueryParameter(name="before")]
 class SubmissionController(Controller):
     """/submissions and /receipts."""
 
-    @get("/submissions", opt={"right": _READERS}, sync_to_thread=True)
+    @get("/submissions", opt={"right": READERS}, sync_to_thread=True)
     def list_all(
         self,
         request: Asking,
@@ -48,26 +49,27 @@ class SubmissionController(Controller):
         period: FromQuery[str] = "",
         organisation: FromQuery[str] = "",
         record_type: FromQuery[str] = "",
+        submission_state: Annotated[State, QueryParameter(name="state")] = "",
         before: Before = None,
     ) -> Response[str]:
-        wanted = listing.Wanted(
-            period=period or None, organisation=organisation or None, record_type=record_type or None
-        )
+        chosen = {"period": period, "organisation": organisation, "record_type": record_type, "state": submission_state}
+        wanted = listing.Wanted(**{name: value or None for name, value in chosen.items()})
         with database.begin(reach_of(actor)) as connection:
             place = _place_of(connection, actor, before)
             rows = listing.list_submissions(connection, actor, wanted, place, _SUBMISSIONS_A_PAGE + 1)
             known = {one.code: one for one in list_organisations(connection, settings.district)}
+            waiting = count_waiting(connection, actor, without=_closed_types(actor, catalogue))
         shown = rows[:_SUBMISSIONS_A_PAGE]
-        chosen = {"period": period, "organisation": organisation, "record_type": record_type}
         more = shown[-1].submission_id if len(rows) > _SUBMISSIONS_A_PAGE else None
         page: dict[str, Any] = {"rows": shown, "more": more, "chosen": chosen, "sender": known.get(organisation)}
         own = not actor.may(Right.READ_ALL_SUBMISSIONS)
-        page["closed"] = {row.submission_id for row in shown if _is_closed(actor, catalogue, row)}
+        page["waiting"] = waiting
+        page["closed"] = {row.submission_id for row in shown if is_closed(actor, catalogue, row)}
         return show(
             request, "submissions.html", record_types=catalogue.record_types, organisations=known, own=own, **page
         )
 
-    @get("/submissions/{submission_id:uuid}", opt={"right": _READERS}, sync_to_thread=True)
+    @get("/submissions/{submission_id:uuid}", opt={"right": READERS}, sync_to_thread=True)
     def read(
         self,
         request: Asking,
@@ -82,11 +84,13 @@ class SubmissionController(Controller):
     ) -> Response[str]:
         chosen = {"level": level, "code": code}
         with database.begin(reach_of(actor)) as connection:
-            page = _read_submission(connection, catalogue, actor, submission_id, request.auth)
+            page = read_submission(connection, catalogue, actor, submission_id, request.auth)
+            page |= _read_related(connection, catalogue, actor, page, request.auth)
             page |= _read_errors(connection, catalogue, actor, page["row"], chosen, after, request.auth)
-        return show(request, "submission.html", chosen=chosen, repeated=repeated, levels=LEVELS, **page)
+        page |= {"levels": LEVELS, "effects": EFFECTS}
+        return show(request, "submission.html", chosen=chosen, repeated=repeated, **page)
 
-    @get("/submissions/{submission_id:uuid}/progress", opt={"right": _READERS}, sync_to_thread=True)
+    @get("/submissions/{submission_id:uuid}/progress", opt={"right": READERS}, sync_to_thread=True)
     def progress(
         self,
         request: Asking,
@@ -96,13 +100,13 @@ class SubmissionController(Controller):
         submission_id: FromPath[UUID],
     ) -> Response[str]:
         with database.begin(reach_of(actor)) as connection:
-            page = _read_submission(connection, catalogue, actor, submission_id, request.auth)
+            page = read_submission(connection, catalogue, actor, submission_id, request.auth)
         answer = show(request, "_progress.html", **page)
-        if page["final"]:
+        if page["settled"]:
             answer.headers["HX-Refresh"] = "true"
         return answer
 
-    @get("/receipts/{number:str}", opt={"right": _READERS}, sync_to_thread=True)
+    @get("/receipts/{number:str}", opt={"right": READERS}, sync_to_thread=True)
     def receipt(
         self,
         request: Asking,
@@ -113,13 +117,15 @@ class SubmissionController(Controller):
     ) -> Response[str]:
         with database.begin(reach_of(actor)) as connection:
             found = receipts.find(connection, number)
-            page = _read_submission(connection, catalogue, actor, found.submission_id, request.auth)
+            page = read_submission(connection, catalogue, actor, found.submission_id, request.auth)
         return show(request, "receipt.html", qr=draw_code(page["row"]), doors=DOORS, **page)
 
 
-def _is_closed(actor: Actor, catalogue: Catalogue, row: Row[Any]) -> bool:
-    """Of a submission of records that are clinical by existing, others than care see no more than that it is there."""
-    return not may_see_breakdown(actor, catalogue.record_types[row.record_type], row.organisation)
+def _closed_types(actor: Actor, catalogue: Catalogue) -> list[str]:
+    """Types that are clinical by existing, for who oversees: what they count would tell the rest apart."""
+    if not actor.may(Right.READ_ALL_SUBMISSIONS):
+        return []
+    return [code for code, one in catalogue.record_types.items() if is_care_only(one)]
 
 
 def draw_code(row: Row[Any]) -> str:
@@ -142,18 +148,18 @@ def _error_place(after: str) -> listing.ErrorPlace | None:
     return (int(row_no), int(error_no)) if after else None
 
 
-def _read_submission(
-    connection: Connection, catalogue: Catalogue, actor: Actor, submission_id: UUID, visit: Visit
+def _read_related(
+    connection: Connection, catalogue: Catalogue, actor: Actor, page: dict[str, Any], visit: Visit
 ) -> dict[str, Any]:
-    row = listing.find_submission(connection, actor, submission_id)
+    """The other versions of the workbook, what took it back or what it takes back, and why it waits."""
+    row = page["row"]
+    thread = list_thread(connection, actor, row)
     return {
-        "row": row,
-        "final": receipts.is_final(row),
-        "sender": find_organisation(connection, row.organisation),
-        "record_type": catalogue.record_types[row.record_type],
-        "refusal": show_refusal(row.refusal, catalogue, visit.language) if row.refusal else None,
-        "count_titles": COUNTS,
-        "closed": _is_closed(actor, catalogue, row),
+        "thread": thread if len(thread) > 1 else [],
+        "undo": find_undo(connection, actor, row),
+        "undone": find_undone(connection, actor, row),
+        "notes": [] if page["closed"] else show_notes(row.facts, catalogue, visit.language),
+        "brake": [] if page["closed"] else show_brake(row.waiting, catalogue, visit.language),
     }
 
 
@@ -167,7 +173,7 @@ def _read_errors(
     visit: Visit,
 ) -> dict[str, Any]:
     """One page of row errors and the reasons; that they were read is noted. Who may not know of the rows gets neither."""
-    if _is_closed(actor, catalogue, row):
+    if is_closed(actor, catalogue, row):
         return {"errors": [], "reasons": [], "more": None}
     reasons = show_reasons(listing.count_row_errors(connection, row.submission_id), catalogue, visit.language)
     place = _error_place(after)

@@ -4,13 +4,15 @@
     <drops>/<organisation>/.claimed/<id>/<record type>/<period or ->/file     being taken
     <drops>/<organisation>/receipts/   rejected/     the answers
 
-Claiming is one rename. A file counts as finished when a sidecar ``file.sha256`` says so, or when nothing about it
-changed for the quiet period; a closed file is not a finished one.
+Claiming is one rename. A file counts as finished when a sidecar ``file.sha256`` or ``file.ok`` says so; or when nothing
+about it changed for the quiet period and it has the end its format asks for; or, without that end, for ten such
+periods: then its sender learns from the receipt what is wrong with it. A closed file is not a finished one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import stat
@@ -20,16 +22,16 @@ from pathlib import Path
 
 import msgspec
 
+from adapters.completeness import Completeness, judge
+from drops.sidecars import SIDECARS, Promise, read_promise
 from hub.database import new_uuid
 from hub.faults import point
 
-_UNFINISHED = (".part", ".tmp", ".filepart", ".uploading", ".crdownload", ".swp")
-_SIDECARS = (".sha256", ".ok")
-_PERIOD = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
-_SHA256 = re.compile(r"\b[0-9a-fA-F]{64}\b")
+UNFINISHED = (".part", ".tmp", ".filepart", ".uploading", ".crdownload", ".swp")
+PERIOD = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+LONG_QUIET = 10  # quiet periods after which a file without its end is taken as it is, or its sender is told
 _NO_PERIOD = "-"
-_EXPECTED = "expected_sha256"
-_MOST_SIDECAR_BYTES = 4096
+_ORIGIN = "origin.json"
 
 Look = tuple[int, int, int]  # inode, size, modification time in ns
 
@@ -41,6 +43,15 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
     organisation: str
     record_type: str
     period: str | None
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """How a claimed file came, and what its sender promised of it."""
+
+    door: str = "folder"
+    actor: str = ""  # the key's name; "": the folder itself
+    address: str = ""
+    promise: Promise = Promise()
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +68,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         return self.path.name if self.path else ""
 
     @property
-    def expected_sha256(self) -> str | None:
-        note = self.folder / _EXPECTED
-        return note.read_text("ascii") if note.exists() else None
+    def origin(self) -> Origin:
+        note = self.folder / _ORIGIN
+        return msgspec.json.decode(note.read_bytes(), type=Origin) if note.exists() else Origin()
 
 
 class Watched:
@@ -75,9 +86,9 @@ class Watched:
             return False
         before = self._seen.get(path)
         if before is None or before[0] != look:
-            self._seen[path] = (look, now)
-            return self.quiet_seconds <= 0
-        return now - before[1] >= self.quiet_seconds
+            self._seen[path] = before = (look, now)
+        quiet = now - before[1]
+        return quiet >= self.quiet_seconds and (quiet >= LONG_QUIET * self.quiet_seconds or _has_its_end(path))
 
     def forget_all_but(self, paths: Iterable[Path]) -> None:
         kept = set(paths)
@@ -98,7 +109,7 @@ def find_dropped(drops: Path, organisation: str) -> Iterator[Dropped]:
     found: list[tuple[float, Dropped]] = []
     for type_folder in _folders(drops / organisation / "in"):
         record_type = type_folder.name
-        periods = [(folder, folder.name) for folder in _folders(type_folder) if _PERIOD.match(folder.name)]
+        periods = [(folder, folder.name) for folder in _folders(type_folder) if PERIOD.match(folder.name)]
         for folder, period in [(type_folder, None), *periods]:
             for path, age in _files(folder):
                 found.append(
@@ -109,27 +120,51 @@ def find_dropped(drops: Path, organisation: str) -> Iterator[Dropped]:
 
 def sidecar_of(path: Path) -> Path | None:
     """The sender's own word that the file is complete, if it is there."""
-    return next((side for ending in _SIDECARS if (side := path.with_name(path.name + ending)).is_file()), None)
+    sides = (path.with_name(path.name + ending) for ending in SIDECARS)
+    return next((side for side in sides if _is_plain(side)), None)
 
 
 def claim(drops: Path, dropped: Dropped) -> Claim | None:
     """Take the file by one rename; None when somebody else was first or it went away."""
+    sidecar = sidecar_of(dropped.path)
+    origin = Origin(promise=read_promise(sidecar, sidecar.name) if sidecar else Promise())
+    taken = take(drops, dropped, dropped.path.name, origin)
+    if taken is not None and sidecar is not None:
+        sidecar.unlink(missing_ok=True)
+    return taken
+
+
+def take(drops: Path, dropped: Dropped, name: str, origin: Origin) -> Claim | None:
+    """Make ``dropped.path`` a claim called ``name``. A folder still empty may be cleared away by another: then None."""
     folder = drops / dropped.organisation / ".claimed" / str(new_uuid())
     place = folder / dropped.record_type / (dropped.period or _NO_PERIOD)
-    place.mkdir(mode=0o700, parents=True)
-    sidecar = sidecar_of(dropped.path)
-    if sidecar is not None and (digest := _read_digest(sidecar)):
-        (folder / _EXPECTED).write_text(digest, "ascii")
-    point("drop.before_claim")
     try:
-        dropped.path.rename(place / dropped.path.name)
+        place.mkdir(mode=0o700, parents=True)
+        (folder / _ORIGIN).write_bytes(msgspec.json.encode(origin))
+        point("drop.before_claim")
+        dropped.path.rename(place / name)
     except FileNotFoundError:
-        release(folder)
+        release(_read_claim(folder))
         return None
     point("drop.claimed")
-    if sidecar is not None:
-        sidecar.unlink(missing_ok=True)
     return _read_claim(folder)
+
+
+@contextlib.contextmanager
+def held(claimed: Claim) -> Iterator[bool]:
+    """Whether it is ours to go on with: another watcher, in this process or another, may be at it."""
+    try:
+        handle = os.open(claimed.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield claimed.folder.exists()
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
 
 
 def find_claims(drops: Path, organisation: str) -> Iterator[Claim]:
@@ -138,12 +173,16 @@ def find_claims(drops: Path, organisation: str) -> Iterator[Claim]:
         yield _read_claim(folder)
 
 
-def release(folder: Path) -> None:
-    """Remove a claim's folder and whatever is left in it; another watcher may be doing the same."""
-    with contextlib.suppress(FileNotFoundError):
-        for place in sorted(folder.rglob("*"), key=lambda path: len(path.parts), reverse=True):
-            place.rmdir() if place.is_dir() and not place.is_symlink() else place.unlink(missing_ok=True)
-        folder.rmdir()
+def release(claimed: Claim) -> None:
+    """Remove a claim: the file it names, then the folders, as long as nothing came into them meanwhile."""
+    if claimed.path is not None:
+        claimed.path.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError, OSError):
+        for place in (*claimed.folder.glob("*/*/"), *claimed.folder.glob("*/")):
+            place.rmdir()
+        for note in claimed.folder.iterdir():
+            note.unlink(missing_ok=True)
+        claimed.folder.rmdir()
 
 
 def _read_claim(folder: Path) -> Claim:
@@ -167,6 +206,13 @@ def _look(path: Path) -> Look | None:
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
+def _is_plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:  # not there, or a name longer than any
+        return False
+
+
 def _folders(folder: Path) -> list[Path]:
     """Real folders below; a link to one is not one."""
     try:
@@ -177,16 +223,16 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, float]]:
-    """Plain files with a finished name and their age."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            state = _plain_state(entry)
-            if (
-                state is not None
-                and not entry.name.startswith(".")
-                and not entry.name.lower().endswith((*_UNFINISHED, *_SIDECARS))
-            ):
-                yield Path(entry.path), state.st_mtime
+    """Plain files with a finished name and their age; none when the folder went away."""
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        state = _plain_state(entry)
+        hidden = entry.name.startswith(".")
+        if state is not None and not hidden and not entry.name.lower().endswith((*UNFINISHED, *SIDECARS)):
+            yield Path(entry.path), state.st_mtime
 
 
 def _plain_state(entry: os.DirEntry[str]) -> os.stat_result | None:
@@ -198,14 +244,11 @@ def _plain_state(entry: os.DirEntry[str]) -> os.stat_result | None:
     return state if stat.S_ISREG(state.st_mode) and state.st_nlink == 1 else None
 
 
-def _read_digest(sidecar: Path) -> str | None:
-    with open(sidecar, "rb", opener=_open_plain) as file:
-        found = _SHA256.search(file.read(_MOST_SIDECAR_BYTES).decode("ascii", "replace"))
-    return found.group().lower() if found else None
-
-
-def _open_plain(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)
+def _has_its_end(path: Path) -> bool:
+    try:
+        return judge(path) is Completeness.WHOLE
+    except OSError:
+        return False
 
 
 def open_claimed(path: Path) -> int:

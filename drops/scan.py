@@ -9,26 +9,39 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select
 
-from drops.inbox import Claim, Watched, claim, find_claims, find_dropped, lay_out, open_claimed, release, sidecar_of
+from drops.answers import answer_name, move_aside, receipt_text, replace, step_aside
+from drops.inbox import (
+    Claim,
+    Origin,
+    Watched,
+    claim,
+    find_claims,
+    find_dropped,
+    held,
+    lay_out,
+    open_claimed,
+    release,
+    sidecar_of,
+)
 from hub import jobs
 from hub.database import Database
-from hub.errors import HubError
+from hub.errors import FileRefused, HubError
 from hub.exchange import receipts
 from hub.faults import point
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
-from hub.tables import organisation
+from hub.tables import organisation, submission
 from mappings.catalogue import Catalogue
 
 _NOTE = "submission.json"
+_TOLD = "told_state"
+_WAITING_STATES = ("asking", "braked")  # a person has to act: the sender is told so at once
 log = logging.getLogger("drops")
 
 
@@ -59,9 +72,7 @@ class Drops:
     def lay_out(self) -> None:
         """Folders for every organisation and each record type it may send."""
         for sender in self.senders():
-            types = (one for one in self.catalogue.record_types.values() if one.enabled)
-            sends = [one.code for one in types if {sender.code, sender.kind} & set(one.sources)]
-            if sends:
+            if sends := types_sent_by(self.catalogue, sender):
                 lay_out(self.settings.drops, sender.code, sends)
 
     def senders(self) -> list[Sender]:
@@ -75,31 +86,53 @@ class Drops:
             if not (self.settings.drops / sender.code).is_dir():
                 continue
             present += self._take(sender, looked)
-            for claimed in find_claims(self.settings.drops, sender.code):
-                self._go_on(sender, claimed, looked)
+            self._go_on_with_claims(sender, looked)
         self.watched.forget_all_but(present)
         return looked
+
+    def _go_on_with_claims(self, sender: Sender, looked: Looked) -> None:
+        claims = list(find_claims(self.settings.drops, sender.code))
+        under_way = self._still_under_way([number for each in claims if (number := _noted(each))])
+        for claimed in claims:
+            if _noted(claimed) in under_way:
+                looked.waiting += 1
+                continue
+            with held(claimed) as mine:
+                if mine:
+                    self._go_on(sender, claimed, looked)
+
+    def _still_under_way(self, numbers: list[str]) -> set[str | None]:
+        """Receipt numbers about which there is nothing to say yet: asked once for all of them."""
+        asked = select(submission.c.receipt_number).where(
+            submission.c.receipt_number.in_(numbers), submission.c.state.in_(("received", "checked"))
+        )
+        with self.database.begin() as connection:
+            return set(connection.scalars(asked)) if numbers else set()
 
     def _take(self, sender: Sender, looked: Looked) -> list[Path]:
         """Claim what is finished; the paths of what is not."""
         unsettled = []
         for dropped in find_dropped(self.settings.drops, sender.code):
-            if sidecar_of(dropped.path) or self.watched.is_settled(dropped.path):
-                claim(self.settings.drops, dropped)
-            else:
-                looked.unsettled += 1
-                unsettled.append(dropped.path)
+            try:
+                if sidecar_of(dropped.path) or self.watched.is_settled(dropped.path):
+                    claim(self.settings.drops, dropped)
+                    continue
+            except OSError as wrong:  # of this file alone: the others are taken
+                log.error("a drop of %s cannot be taken: %s", sender.code, wrong.strerror)
+            looked.unsettled += 1
+            unsettled.append(dropped.path)
         return unsettled
 
     def _go_on(self, sender: Sender, claimed: Claim, looked: Looked) -> None:
         """Bring one claimed file a step further: accept it, or answer it once it is final."""
         try:
             number = _noted(claimed)
-            if number is None and claimed.path is not None:
-                number = self._accept(sender, claimed)
+            if claimed.path is None:
+                release(claimed)
+            elif number is None:
+                self._accept(sender, claimed)
                 looked.accepted += 1
-            if number is None:
-                release(claimed.folder)
+                looked.waiting += 1
             elif self._answer(claimed, number):
                 looked.answered += 1
             else:
@@ -110,77 +143,78 @@ class Drops:
                 return
             self._reject(claimed, refused)
             looked.rejected += 1
+        except OSError as wrong:  # of this file alone: the others go on
+            log.error("a drop of %s is kept for later: %s", sender.code, wrong.strerror)
 
-    def _accept(self, sender: Sender, claimed: Claim) -> str:
+    def _accept(self, sender: Sender, claimed: Claim) -> None:
         assert claimed.path is not None
+        origin = claimed.origin
         with os.fdopen(open_claimed(claimed.path), "rb") as stream:
+            _refuse_broken_promise(origin.promise.size, os.fstat(stream.fileno()).st_size)
             accepted = jobs.accept(
                 self.database,
                 self.settings,
-                _actor(sender),
+                _actor(sender, origin),
                 stream=stream,
                 file_name=claimed.name,
                 record_type=claimed.record_type,
                 organisation=sender.code,
                 period=claimed.period,
-                door="folder",
-                expected_sha256=claimed.expected_sha256,
+                door=origin.door,
+                expected_sha256=origin.promise.sha256,
                 catalogue=self.catalogue,
             )
         point("drop.accepted")
-        _replace(claimed.folder / _NOTE, json.dumps({"receipt": accepted.receipt_number}))
+        replace(claimed.folder / _NOTE, json.dumps({"receipt": accepted.receipt_number}))
         point("drop.noted")
-        return accepted.receipt_number
 
     def _answer(self, claimed: Claim, number: str) -> bool:
         """Write the receipt beside the inbox when the submission is final; whether it is."""
         with self.database.begin() as connection:
             receipt = receipts.read_receipt(connection, number, catalogue=self.catalogue)
         if not receipt["final"]:
+            if receipt["state"] in _WAITING_STATES and not _is_told(claimed, receipt["state"]):
+                self._write_receipt(claimed, receipt)
+                replace(claimed.folder / _TOLD, receipt["state"])
             return False
-        folder = self.settings.drops / claimed.organisation
-        _replace(
-            folder / "receipts" / f"{claimed.name}.receipt.json", json.dumps(receipt, ensure_ascii=False, indent=1)
-        )
-        _replace(folder / "receipts" / f"{claimed.name}.receipt.txt", receipt_text(receipt))
+        self._write_receipt(claimed, receipt)
         if receipt["state"] == "refused" and claimed.path is not None:
-            _move(claimed.path, folder / "rejected" / claimed.name)
+            move_aside(claimed.path, self._folder(claimed) / "rejected" / answer_name(claimed.name))
         point("drop.answered")
-        release(claimed.folder)
+        release(claimed)
         return True
+
+    def _write_receipt(self, claimed: Claim, receipt: dict[str, Any]) -> None:
+        """Under the file's own name; an earlier file's receipt of that name steps aside."""
+        answers, name = self._folder(claimed) / "receipts", answer_name(claimed.name)
+        step_aside(answers, name, receipt["receipt"])
+        replace(answers / f"{name}.receipt.json", json.dumps(receipt, ensure_ascii=False, indent=1))
+        replace(answers / f"{name}.receipt.txt", receipt_text(receipt))
 
     def _reject(self, claimed: Claim, refused: HubError) -> None:
         """What the gate would not even take goes back with the reason."""
         assert claimed.path is not None
-        folder = self.settings.drops / claimed.organisation / "rejected"
+        folder, name = self._folder(claimed) / "rejected", answer_name(claimed.name)
         reason = {"problem": refused.problem, "code": refused.facts.get("code"), "message": str(refused)}
-        _replace(folder / f"{claimed.name}.error.json", json.dumps(reason, ensure_ascii=False, indent=1))
-        _replace(folder / f"{claimed.name}.error.txt", f"{refused}\n")
-        _move(claimed.path, folder / claimed.name)
-        release(claimed.folder)
+        replace(folder / f"{name}.error.json", json.dumps(reason, ensure_ascii=False, indent=1))
+        replace(folder / f"{name}.error.txt", f"{refused}\n")
+        move_aside(claimed.path, folder / name)
+        release(claimed)
+
+    def _folder(self, claimed: Claim) -> Path:
+        return self.settings.drops / claimed.organisation
 
 
-def receipt_text(receipt: dict[str, Any]) -> str:
-    """A receipt for reading: number, digest, counts, then what was wrong, row by row."""
-    counts = receipt["counts"]
-    return "\n".join([*_heading(receipt, counts), "", *(_issue_line(issue) for issue in receipt["issues"]), ""])
+def types_sent_by(catalogue: Catalogue, sender: Sender) -> list[str]:
+    """The codes of the record types an organisation may send."""
+    enabled = (one for one in catalogue.record_types.values() if one.enabled)
+    return [one.code for one in enabled if {sender.code, sender.kind} & set(one.sources)]
 
 
-def _heading(receipt: dict[str, Any], counts: dict[str, int]) -> Iterator[str]:
-    yield f"回执 Receipt        {receipt['receipt']}"
-    yield f"文件 File           {receipt['file_name']}"
-    yield f"SHA-256            {receipt['sha256']}"
-    yield f"状态 State          {receipt['state']}"
-    yield f"收到 Received       {counts['received']}"
-    yield f"接收 Accepted       {counts['accepted']}"
-    yield f"无变化 Unchanged    {counts['unchanged']}"
-    yield f"待核 Held           {counts['held']}"
-    yield f"退回 Refused        {counts['refused']}"
-
-
-def _issue_line(issue: dict[str, Any]) -> str:
-    place = f"{issue['sheet'] or ''} {issue['column']}{issue['row'] or ''}".strip()
-    return f"[{issue['level']}] {place} {issue['message']} {issue['fix']} ({issue['code']})"
+def _refuse_broken_promise(promised: int | None, size: int) -> None:
+    if promised is not None and promised != size:
+        params = {"expected": f"{promised} B", "value": f"{size} B"}
+        raise FileRefused(f"{size} B", code="F_DIGEST_MISMATCH", params=params)
 
 
 def _senders(connection: Connection) -> list[Sender]:
@@ -188,29 +222,24 @@ def _senders(connection: Connection) -> list[Sender]:
     return [Sender(code, kind) for code, kind in connection.execute(asked)]
 
 
-def _actor(sender: Sender) -> Actor:
+def _actor(sender: Sender, origin: Origin) -> Actor:
     return Actor(
-        name=f"folder:{sender.code}",
+        name=origin.actor or f"folder:{sender.code}",
         organisation=sender.code,
         kind=sender.kind,
-        door="folder",
+        door=origin.door,
         rights=frozenset({Right.SUBMIT}),
+        address=origin.address,
     )
 
 
 def _noted(claimed: Claim) -> str | None:
-    note = claimed.folder / _NOTE
-    return str(json.loads(note.read_text("utf-8"))["receipt"]) if note.exists() else None
+    try:
+        return str(json.loads((claimed.folder / _NOTE).read_text("utf-8"))["receipt"])
+    except FileNotFoundError:
+        return None
 
 
-def _replace(path: Path, content: str) -> None:
-    """Whole or not at all: the sender may be reading."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name[-80:]}.part")
-    partial.write_text(content, "utf-8")
-    partial.replace(path)
-
-
-def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(source, target)
+def _is_told(claimed: Claim, state: str) -> bool:
+    told = claimed.folder / _TOLD
+    return told.exists() and told.read_text("utf-8") == state

@@ -37,11 +37,10 @@ class Doorbell(FileSystemEventHandler):
 def watch(drops: Drops, stop: threading.Event | None = None) -> None:
     """Look until SIGTERM, SIGINT or ``stop``."""
     rung = threading.Event()
-    stopping = stop or _stop_on_signal(rung)
-    drops.lay_out()
+    stopping = stop or stop_on_signal(threading.Event(), rung)
     with _listening(drops.settings.drops, rung):
         while not stopping.is_set():
-            looked = _look(drops)
+            looked = look_safely(drops, lay_out=True)
             rung.wait(_pause(drops, looked))
             rung.clear()
 
@@ -59,9 +58,11 @@ def _listening(folder: Path, rung: threading.Event) -> Iterator[None]:
         observer.join()
 
 
-def _look(drops: Drops) -> Looked:
-    """A look that fails (database away, disk full) is tried again: the files are still there."""
+def look_safely(drops: Drops, *, lay_out: bool = False) -> Looked:
+    """A look that fails (database away, disk full) is tried again: the files are still there, the folders come back."""
     try:
+        if lay_out:
+            drops.lay_out()
         return drops.look()
     except (HubError, OSError) as wrong:
         log.error("cannot look at the drop folders now: %s", type(wrong).__name__)
@@ -78,12 +79,13 @@ def _pause(drops: Drops, looked: Looked) -> float:
     return min(pause, _ANSWER_SECONDS) if looked.waiting else pause
 
 
-def _stop_on_signal(rung: threading.Event) -> threading.Event:
-    stopping = threading.Event()
+def stop_on_signal(stopping: threading.Event, rung: threading.Event | None = None) -> threading.Event:
+    """``stopping`` is set on SIGTERM or SIGINT, and so is ``rung``."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
-        rung.set()
+        if rung is not None:
+            rung.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -54,6 +54,15 @@ class FileRefused(HubError):
     status, problem, exit_code = 422, "file-refused", 2
 
 
+class ColumnsUnconfirmed(FileRefused):
+    """有的列名不认识，请先确认各列的含义。 Some headers are not known: say first what these columns mean.
+
+    ``facts["question"]``: what a person is asked (hub.exchange.header_matching.Question, as plain values).
+    """
+
+    problem = "columns-unconfirmed"
+
+
 class Conflict(HubError):
     """与现有内容冲突。 This conflicts with what is already here."""
 

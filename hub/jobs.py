@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from sqlalchemy import Connection, select, update
 from hub import audit
 from hub.database import NOTHING, Database, Reach, driver, run_sql, utc_now
 from hub.errors import HubError
-from hub.exchange import pipeline, receipts, receive
+from hub.exchange import effect, pipeline, receipts, receive
 from hub.faults import point
 from hub.keyring import Keyring
 from hub.operations import audit_anchors
@@ -41,6 +42,7 @@ HEARTBEAT_SECONDS = 10.0
 STALLED_AFTER_SECONDS = 30.0
 CONCURRENCY = 2
 _KEPT_HOURS = 72
+_SAMPLES_KEPT = timedelta(days=7)
 _LOOK_AGAIN_SECONDS = 0.05
 _DEAD_AFTER_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
@@ -132,9 +134,9 @@ def worker_is_alive(connection: Connection) -> bool:
 
 
 def wait_until_final(database: Database, submission_id: UUID, seconds: float, reach: Reach = NOTHING) -> bool:
-    """Look at the ledger until the submission is final; False when the time is over first."""
+    """Look at the ledger until the submission is final or waits for a person; False when the time is over first."""
     until = time.monotonic() + seconds
-    while not _is_final(database, submission_id, reach):
+    while not _is_settled(database, submission_id, reach):
         if time.monotonic() > until:
             return False
         time.sleep(_LOOK_AGAIN_SECONDS)
@@ -142,7 +144,7 @@ def wait_until_final(database: Database, submission_id: UUID, seconds: float, re
 
 
 def run_now(database: Database, settings: Settings, submission_id: UUID, seconds: float) -> bool:
-    """Wait for a living worker, or do the queued work here while there is none; whether the submission is final."""
+    """Wait for a living worker, or do the queued work here while there is none; whether it is final or waits for a person."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not _is_worked_on(database):
@@ -230,10 +232,11 @@ def anchor_audit(context: JobContext, timestamp: int) -> None:
 @queue.periodic(cron="17 * * * *")
 @queue.task(name="tidy", pass_context=True, queueing_lock="tidy")
 async def tidy(context: JobContext, timestamp: int) -> None:
-    """Remove finished jobs and files no ledger row names."""
+    """Remove finished jobs, files no ledger row names, and the samples of previews nobody came back to."""
     database, settings = _tools(context)
     await context.app.job_manager.delete_old_jobs(nb_hours=_KEPT_HOURS)
     await asyncio.to_thread(_remove_orphans, database, settings)
+    await asyncio.to_thread(forget_old_previews, database)
 
 
 # ---- beneath ----
@@ -357,12 +360,18 @@ def _remove_orphans(database: Database, settings: Settings) -> None:
         receive.remove_orphans(connection, settings)
 
 
+def forget_old_previews(database: Database) -> int:
+    """Remove the samples of previews a week old; how many."""
+    with database.begin() as connection:
+        return effect.drop_old_previews(connection, utc_now() - _SAMPLES_KEPT)
+
+
 def _is_worked_on(database: Database) -> bool:
     with database.begin() as connection:
         return worker_is_alive(connection)
 
 
-def _is_final(database: Database, submission_id: UUID, reach: Reach) -> bool:
+def _is_settled(database: Database, submission_id: UUID, reach: Reach) -> bool:
     with database.begin(reach) as connection:
         row = connection.execute(select(submission).where(submission.c.submission_id == submission_id)).one()
-    return receipts.is_final(row)
+    return receipts.is_settled(row)

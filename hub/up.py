@@ -1,4 +1,4 @@
-"""The whole hub as one process tree: PostgreSQL, then serve, work and watch; it stops as a whole and leaves nothing.
+"""The whole hub as one process tree: PostgreSQL, then serve, work, watch and sftp; it stops as a whole and leaves nothing.
 
 Every child leads its own process group and dies with this process (PR_SET_PDEATHSIG). One that ends by itself is
 started again, a little later each time.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 
-PARTS = ("serve", "work", "watch")
+PARTS = ("serve", "work", "watch", "sftp")
 STOP_LIMIT_SECONDS = 15.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -100,9 +100,10 @@ def stop_all(parts: Sequence[Part]) -> None:
             part.process.wait()
 
 
-def parts_of_the_hub(environment: dict[str, str]) -> list[Part]:
-    """serve, work and watch, as this interpreter runs them."""
-    return [Part(name, [sys.executable, "-m", "hub", name], environment) for name in PARTS]
+def parts_of_the_hub(environment: dict[str, str], *, sftp: bool = True, channels: bool = False) -> list[Part]:
+    """serve, work, watch and, where the site wants it, sftp and the channels, as this interpreter runs them."""
+    verbs = [[name] for name in PARTS if sftp or name != "sftp"] + ([["channels", "run"]] if channels else [])
+    return [Part(verb[0], [sys.executable, "-m", "hub", *verb], environment) for verb in verbs]
 
 
 class Stopping:

@@ -157,12 +157,33 @@ class RowErrorKind(msgspec.Struct, frozen=True, kw_only=True):
     fix_en: str
 
 
+class BrakeRule(msgspec.Struct, frozen=True, kw_only=True):
+    """From when an effect is unusual, so that a second person must let it happen (brake.toml says why)."""
+
+    voids_at_least: int = 10
+    voids_share: float = 0.1
+    few_rows_share: float = 0.5
+    few_rows_usual: int = 50
+    period_rows: int = 20
+    period_share: float = 0.8
+    undo_at_least: int = 20
+
+
+class BrakeRules(msgspec.Struct, frozen=True, kw_only=True):
+    usual: BrakeRule = BrakeRule()
+    by_type: dict[str, BrakeRule] = msgspec.field(default_factory=dict)
+
+    def of(self, record_type: str) -> BrakeRule:
+        return self.by_type.get(record_type, self.usual)
+
+
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     record_types: dict[str, RecordType]
     code_sets: dict[str, CodeSet]
     mappings: dict[tuple[str, str], Mapping]  # (organisation code or kind, record type)
     row_errors: dict[str, RowErrorKind]
     version: str  # digest of all files
+    brake: BrakeRules = BrakeRules()
 
     def mapping_for(self, organisation: str, kind: str, record_type: str) -> Mapping | None:
         """The organisation's own mapping, else its kind's, else the first known one of the type."""

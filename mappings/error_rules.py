@@ -12,7 +12,7 @@ from mappings.sources import RowErrorSource
 CODE = re.compile(r"^[FEWN]_[A-Z][A-Z0-9_]*$")
 # What a sentence may name. Whoever fills it in gives those it knows; the others must read as a dash.
 FACTS = ("value", "field", "expected", "found", "line", "rows", "sheet", "columns", "count", "date", "record_type")
-LEVELS = {"F": ("error",), "E": ("error", "hold"), "W": ("warning",), "N": ("note",)}
+LEVELS = {"F": ("error", "hold"), "E": ("error", "hold"), "W": ("warning",), "N": ("note",)}
 
 
 def row_error_problems(document: Document, kinds: dict[str, RowErrorSource]) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from mappings.catalogue import RecordType
 from mappings.documents import Document
 from mappings.expansion import expand
 from mappings.sources import (
+    BrakeSource,
     CodeSetSource,
     DroppedHeadersSource,
     MappingSource,
@@ -33,6 +34,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     row_errors: Read[dict[str, RowErrorSource]]
     organisations: Read[OrganisationsSource]
     dropped: Read[DroppedHeadersSource]
+    brakes: Read[BrakeSource]
 
     @cached_property
     def kinds(self) -> dict[str, str]:

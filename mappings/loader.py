@@ -9,12 +9,14 @@ from typing import TypeVar
 
 import msgspec
 
+from mappings.brake_rules import brake_rules
 from mappings.catalogue import Catalogue, CatalogueError, Code, CodeSet, ColumnRule, Mapping, RowErrorKind
 from mappings.documents import Document, Problem, read_document
 from mappings.expansion import expand
 from mappings.findings import Findings
 from mappings.rules import problems_of
 from mappings.sources import (
+    BrakeSource,
     CodeSetSource,
     DroppedHeadersSource,
     MappingSource,
@@ -61,6 +63,7 @@ def _read_findings(root: Path) -> tuple[Findings, list[Problem]]:
         row_errors=read([root / "row_errors.toml"], _row_errors),
         organisations=read([root / "organisations.toml"], lambda document: document.shaped(OrganisationsSource)),
         dropped=read([root / "dropped_headers.toml"], lambda document: document.shaped(DroppedHeadersSource)),
+        brakes=read([root / "brake.toml"], lambda document: document.shaped(BrakeSource)),
     )
     return findings, problems
 
@@ -98,6 +101,7 @@ def _catalogue(root: Path, findings: Findings) -> Catalogue:
             for _, kinds in findings.row_errors
             for code, source in kinds.items()
         },
+        brake=brake_rules(findings.brakes[0][1]),
         version=_digest(root),
     )
 

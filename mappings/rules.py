@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from mappings.brake_rules import brake_problems
 from mappings.catalogue import RecordType
 from mappings.documents import Document, Problem
 from mappings.error_rules import row_error_problems
@@ -43,6 +44,8 @@ def problems_of(findings: Findings) -> Iterator[Problem]:
         yield from mapping_problems(document, mapping, findings)
     for document, kinds in findings.row_errors:
         yield from row_error_problems(document, kinds)
+    for document, brake in findings.brakes:
+        yield from brake_problems(document, brake, set(findings.expanded))
     yield from repeated_types(findings)
     yield from unmapped_sources(findings)
 

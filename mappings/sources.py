@@ -118,6 +118,37 @@ class OrganisationsSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     organisations: tuple[OrganisationSource, ...]
 
 
+class BrakeUsualSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[usual] of brake.toml: every measure is said."""
+
+    voids_at_least: int
+    voids_share: float
+    few_rows_share: float
+    few_rows_usual: int
+    period_rows: int
+    period_share: float
+    undo_at_least: int
+
+
+class BrakeTypeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line under [record_types] of brake.toml: only what is otherwise."""
+
+    voids_at_least: int | None = None
+    voids_share: float | None = None
+    few_rows_share: float | None = None
+    few_rows_usual: int | None = None
+    period_rows: int | None = None
+    period_share: float | None = None
+    undo_at_least: int | None = None
+
+
+class BrakeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """brake.toml."""
+
+    usual: BrakeUsualSource
+    record_types: dict[str, BrakeTypeSource] = msgspec.field(default_factory=dict)
+
+
 class DroppedHeadersSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """dropped_headers.toml: columns no record type takes."""
 

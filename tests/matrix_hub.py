@@ -214,7 +214,7 @@ def address(route: Route, matrix: Matrix, owner: str) -> str:
     fillers: dict[str, object] = {
         "submission_id": submission_id, "number": number, "code": f"moves-{owner}", "language": "en", "row_no": 1,
         "error_no": 1, "seq": 1, "login": f"department_clerk-{owner}", "prefix": "nobody", "organisation": owner,
-        "session_id": new_uuid(), "request_id": new_uuid(),
+        "session_id": new_uuid(), "request_id": new_uuid(), "file": "employment.xlsx",
     }  # fmt: skip
     if route.template == "/v1/record-types/{code:str}":
         fillers["code"] = "marriage"

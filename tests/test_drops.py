@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from drops.inbox import find_claims
 from drops.scan import Drops, Looked
@@ -95,12 +95,12 @@ def test_an_unfinished_name_is_left_alone(drops: Drops, name: str) -> None:
 
 def test_a_growing_file_waits_until_it_is_quiet(drops: Drops) -> None:
     drops.watched.quiet_seconds = 0.3
-    path = drop(drops, "growing.csv", b"a")
-    for letter in b"bcd":
+    path = drop(drops, "growing.csv", b"a\n")
+    for letter in (b"b\n", b"c\n", b"d\n"):
         assert drops.look().unsettled == 1
         time.sleep(0.15)
         with path.open("ab") as file:
-            file.write(bytes([letter]))
+            file.write(letter)
     drops.look()
     time.sleep(0.35)
     assert drops.look().accepted == 1
@@ -153,6 +153,20 @@ def test_a_file_refused_as_a_whole_goes_back_with_its_receipt(drops: Drops) -> N
     assert receipt["state"] == "refused"
     assert receipt["issues"][0]["message"]
     assert (folder / "rejected" / "rubbish.xlsx").read_bytes() == b"this is no workbook"
+
+
+def test_while_a_person_must_decide_there_is_a_provisional_receipt(drops: Drops) -> None:
+    drop(drops, "a.csv")
+    drops.look()
+    answer = drops.settings.drops / "health" / "receipts" / "a.csv.receipt.json"
+    for state in ("asking", "received"):
+        assert answer.exists() == (state == "received")
+        with drops.database.begin() as connection:
+            connection.execute(update(submission).values(state=state))
+        assert drops.look().waiting == 1
+        assert json.loads(answer.read_text("utf-8"))["state"] == "asking"
+    finish(drops)
+    assert json.loads(answer.read_text("utf-8"))["state"] == "merged"
 
 
 def test_the_same_file_dropped_twice_lands_once(drops: Drops) -> None:

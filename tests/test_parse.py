@@ -134,7 +134,7 @@ def test_a_header_is_recognised_however_it_is_decorated(header: str) -> None:
 def test_a_similar_header_is_not_recognised(tmp_path: Path) -> None:
     header = [*HEADER[:-1], "落户地"]
     _, parsed = read(csv_file(tmp_path, [header, FANG]))
-    assert parsed.facts["unknown_columns"] == [{"header": "落户地", "letter": "F", "sheet": ""}]
+    assert parsed.facts["unknown_columns"] == [{"header": "落户地", "letter": "F", "sheet": "", "perhaps": "落户地址"}]
 
 
 def test_titles_above_and_a_serial_row_below_the_header_are_skipped(tmp_path: Path) -> None:
@@ -338,6 +338,21 @@ def test_json_rows_take_the_same_way(tmp_path: Path) -> None:
     assert frame.select("row_no", "sheet_row", "name", "id_no").rows() == [
         (1, 1, "王芳", "999001202509010023"), (2, 2, "李明", None),
     ]  # fmt: skip
+
+
+def test_json_rows_that_lack_a_required_key_are_judged_row_by_row(tmp_path: Path) -> None:
+    """A program that leaves out what it does not know gets its answer for each row, not one for the file."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"name": "王芳", "sex": "女"}, {"name": "李明", "sex": "男"}]), encoding="utf-8")
+    frame, parsed = read(path)
+    assert frame.select("row_no", "name").rows() == [(1, "王芳"), (2, "李明")]
+    assert {column.field for column in parsed.columns} == {"name", "sex"}
+
+
+def test_json_of_another_type_is_still_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"name": "王芳", "id_no": "9", "death_date": "2025-09-01"}]), encoding="utf-8")
+    assert refusal(path).facts["code"] == "F_WRONG_TEMPLATE"
 
 
 def test_without_a_mapping_field_names_and_titles_are_headers(tmp_path: Path) -> None:

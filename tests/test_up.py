@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.up import Part, stop_all
+from hub.up import PARTS, Part, stop_all
 from tests.homes import own_home
 
 ROOT = Path(__file__).parent.parent
@@ -66,10 +66,12 @@ def commands_below(pid: int) -> set[str]:
 
 def parts_run(pid: int) -> bool:
     commands = commands_below(pid)
-    return all(any(each.endswith(f"-m hub {part}") for each in commands) for part in ("serve", "work", "watch"))
+    return all(any(each.endswith(f"-m hub {part}") for each in commands) for part in PARTS)
 
 
 def start_hub(home: Path, port: int) -> subprocess.Popen[bytes]:
+    home.mkdir(mode=0o711, exist_ok=True)
+    (home / "hub.toml").write_text("[sftp]\nport = 0\n")
     environment = {**os.environ, "HUB_PORT": str(port)}
     for name in ("HUB_DATABASE_URL", "HUB_OWNER_URL", "HUB_WORKER_URL"):
         environment.pop(name, None)

@@ -11,16 +11,19 @@ import msgspec
 
 from adapters.formats import wire
 from adapters.formats.sniff import sniff
-from adapters.formats.unreadable import Limits, UnreadableFile
+from adapters.formats.unreadable import Limits, Order, UnreadableFile
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_NO_NEW_PRIVS = 38
 _F_SETPIPE_SZ, _PIPE_BYTES = 1031, 1 << 20
 _BUFFER = 1 << 18
+_PART = 1 << 20
+_SAME_FILE = "/proc/self/fd/0"
 
 
-def main(limits_json: str) -> None:
-    limits = msgspec.json.decode(limits_json, type=Limits)
+def main(order_json: str) -> None:
+    order = msgspec.json.decode(order_json, type=Order)
+    limits, password = order.limits, _received(order.password_pipe)
     file = open(0, "rb", buffering=_BUFFER, closefd=False)  # noqa: SIM115 - standard input as it came
     pipe = os.fdopen(os.dup(1), "wb")
     _enlarge(pipe)
@@ -28,7 +31,10 @@ def main(limits_json: str) -> None:
     kind = sniff(file)
     _confine(limits, delimited=kind == "delimited")
     try:
-        _read(kind, file, pipe, limits)
+        if order.task == "decrypt":
+            _send_decrypted(kind, file, pipe, password)
+        else:
+            _read(kind, file, pipe, limits, password)
         wire.send(pipe, wire.Done())
     except UnreadableFile as refusal:
         wire.send(pipe, wire.Refused(refusal.code, refusal.params))
@@ -40,7 +46,25 @@ def main(limits_json: str) -> None:
         wire.send(pipe, wire.Refused("F_UNREADABLE", {"reason": "parser", "error": type(error).__name__}))
 
 
-def _read(kind: str, file: BinaryIO, pipe: BinaryIO, limits: Limits) -> None:
+def _received(pipe: int | None) -> str | None:
+    """The password comes through a pipe of its own: no command line and no environment ever holds it."""
+    if pipe is None:
+        return None
+    with os.fdopen(pipe, "rb") as sender:
+        return sender.read().decode("utf-8")
+
+
+def _send_decrypted(kind: str, file: BinaryIO, pipe: BinaryIO, password: str | None) -> None:
+    from adapters.formats.decryption import decrypted
+
+    if kind != "ole":
+        raise UnreadableFile("F_PASSWORD") if kind == "zip" else UnreadableFile("F_FORMAT_UNKNOWN", found=kind)
+    content = decrypted(file, password)
+    while part := content.read(_PART):
+        wire.send(pipe, wire.PartOfFile(), part)
+
+
+def _read(kind: str, file: BinaryIO, pipe: BinaryIO, limits: Limits, password: str | None) -> None:
     """Parsers are imported one at a time: a small child is a quick child."""
     if kind == "delimited":
         from adapters.formats.delimited import send_delimited
@@ -50,10 +74,22 @@ def _read(kind: str, file: BinaryIO, pipe: BinaryIO, limits: Limits) -> None:
         from adapters.formats.json_lines import send_json
 
         send_json(file, pipe, limits)
+    elif kind == "dbf":
+        from adapters.formats.dbf import send_dbf
+
+        send_dbf(file, _SAME_FILE, pipe, limits)
+    elif kind == "html":
+        from adapters.formats.html_tables import send_html
+
+        send_html(file, pipe, limits)
+    elif kind == "xml":
+        from adapters.formats.xml_files import send_xml
+
+        send_xml(file, pipe, limits)
     elif kind in ("zip", "ole"):
         from adapters.formats.workbook import send_workbook
 
-        send_workbook(kind, file, pipe, limits)
+        send_workbook(kind, file, pipe, limits, password)
     else:
         raise UnreadableFile("F_EMPTY") if kind == "empty" else UnreadableFile("F_FORMAT_UNKNOWN", found=kind)
 

@@ -11,7 +11,7 @@ MAX_LINE = 1 << 20
 _SURE_CHARACTERS = 4  # this many Chinese characters read as UTF-8 before the first fault: it is UTF-8, with a fault
 
 # GB 18030-2022 moved these out of the private use area; Python's codec is still the mapping of 2000.
-_MOVED = dict(zip(
+MOVED = dict(zip(
     [*range(0xE78D, 0xE797), 0xE81E, 0xE826, 0xE82B, 0xE82C, 0xE832, 0xE843, 0xE854, 0xE864, 0xE7C7],
     [0xFE10, 0xFE12, 0xFE11, *range(0xFE13, 0xFE1A), *range(0x9FB4, 0x9FBC), 0x1E3F],
     strict=True,
@@ -118,7 +118,7 @@ class TextSource:
             raise self._not_text(raw, fault) from None
         encoded = text.encode("utf-8")
         if b"\xee" in encoded:  # the lead byte of the private use area, where the moved characters were
-            return text.translate(_MOVED).encode("utf-8")
+            return text.translate(MOVED).encode("utf-8")
         return encoded
 
     def _not_text(self, raw: bytes, fault: UnicodeDecodeError) -> UnreadableFile:

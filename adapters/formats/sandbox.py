@@ -11,38 +11,42 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Literal, Self
 
 import msgspec
 import polars as pl
 
 from adapters.formats import wire
-from adapters.formats.unreadable import Limits, UnreadableFile, unreadable
+from adapters.formats.small_json import SmallJson, small_json
+from adapters.formats.unreadable import Limits, Order, UnreadableFile, unreadable
 
-__all__ = ["Limits", "RawSheet", "UnreadableFile", "read_raw"]
+__all__ = ["Limits", "RawSheet", "UnreadableFile", "decrypt", "read_raw"]
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from adapters.formats.child import main; main(sys.argv[2])"
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _READ_SIZE = 1 << 20
+_LONGEST_PASSWORD = 255  # what Excel allows
+_GROWTH = 1 << 16  # what a container may add to what is in it
 
 
 class RawSheet:
     """One sheet as it stands in the file. ``batches`` must be read before the next sheet is asked for.
 
     A batch (at most 20,000 rows) has ``sheet_row`` Int32, ``c0..cN`` String (null = empty) and, for workbooks,
-    ``k0..kN`` UInt8: 0 text, 1 number, 2 date, 3 boolean, 4 error or formula without value.
+    ``k0..kN`` UInt8: 0 text, 1 number, 2 date, 3 boolean, 4 error or formula without value; 8 more where the value was
+    filled down from a merged cell above.
     ``facts`` grows when the sheet has been read to its end.
     """
 
-    def __init__(self, opens: wire.SheetOpens, child: _Child) -> None:
+    def __init__(self, opens: wire.SheetOpens, child: _Child | SmallJson) -> None:
         self.name, self.hidden = opens.name, opens.hidden
         self.format, self.encoding = opens.format, opens.encoding
         self.visible_sheets = opens.visible_sheets
         self.facts: dict[str, object] = dict(opens.facts)
         self.batches: Iterator[pl.DataFrame] = self._receive(child)
 
-    def _receive(self, child: _Child) -> Iterator[pl.DataFrame]:
+    def _receive(self, child: _Child | SmallJson) -> Iterator[pl.DataFrame]:
         while True:
             message, body = child.next_message()
             if not isinstance(message, wire.BatchOfRows):
@@ -53,9 +57,9 @@ class RawSheet:
         self.facts.update(message.facts)
 
 
-def read_raw(path: Path, limits: Limits) -> Generator[RawSheet]:
+def read_raw(path: Path, limits: Limits, password: str | None = None) -> Generator[RawSheet]:
     """The file's sheets in order, streamed; raises UnreadableFile, also between batches."""
-    with _Child(path, limits) as child:
+    with small_json(path, limits) or _Child(path, limits, password=password) as child:
         message, _ = child.next_message()
         while isinstance(message, wire.SheetOpens):
             sheet = RawSheet(message, child)
@@ -65,6 +69,33 @@ def read_raw(path: Path, limits: Limits) -> Generator[RawSheet]:
             message, _ = child.next_message()
         if not isinstance(message, wire.Done):
             raise unreadable("protocol")
+
+
+def decrypt(path: Path, password: str, target: Path, limits: Limits) -> None:
+    """Write the workbook without its password to ``target``, which must not exist; the password is kept nowhere.
+
+    Raises UnreadableFile: F_WRONG_PASSWORD, or what else keeps the file from being opened; ``target`` is gone then.
+    """
+    most = min(limits.max_bytes, path.stat().st_size + _GROWTH)
+    with _Child(path, limits, task="decrypt", password=password) as child, target.open("xb") as file:
+        try:
+            _receive_file(child, file, most)
+        except BaseException:
+            target.unlink()
+            raise
+
+
+def _receive_file(child: _Child, file: BinaryIO, most: int) -> None:
+    message, body = child.next_message()
+    while isinstance(message, wire.PartOfFile):
+        if file.tell() + len(body) > most:
+            raise UnreadableFile("F_TOO_LARGE", size=file.tell() + len(body), limit=most)
+        file.write(body)
+        message, body = child.next_message()
+    if not isinstance(message, wire.Done):
+        raise unreadable("protocol")
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _frame_of_arrow(body: bytearray) -> pl.DataFrame:
@@ -81,10 +112,32 @@ def _frame_of_columns(body: bytearray) -> pl.DataFrame:
     return pl.DataFrame(series)
 
 
+def _pipe_with(password: str | None) -> int | None:
+    """The reading end of a pipe that holds the password and nothing more."""
+    if password is None:
+        return None
+    if len(password) > _LONGEST_PASSWORD:
+        raise UnreadableFile("F_WRONG_PASSWORD")
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as file:
+        file.write(password.encode("utf-8"))
+    return reader
+
+
+def _started(file: BinaryIO, order: Order) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", _START, _ROOT, msgspec.json.encode(order).decode()],
+        stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", env=_ENVIRONMENT, bufsize=0,
+        pass_fds=[] if order.password_pipe is None else [order.password_pipe],
+    )  # fmt: skip
+
+
 class _Child:
     """The running child: its messages, and its certain end."""
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(
+        self, path: Path, limits: Limits, *, task: Literal["read", "decrypt"] = "read", password: str | None = None
+    ) -> None:
         self.limits = limits
         self.waited = 0.0
         with path.open("rb") as file:
@@ -93,10 +146,12 @@ class _Child:
                 raise UnreadableFile("F_TOO_LARGE", size=size, limit=limits.max_bytes)
             if size == 0:
                 raise UnreadableFile("F_EMPTY")
-            self.process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _START, _ROOT, msgspec.json.encode(limits).decode()],
-                stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", env=_ENVIRONMENT, bufsize=0,
-            )  # fmt: skip
+            secret = _pipe_with(password)
+            try:
+                self.process = _started(file, Order(limits=limits, task=task, password_pipe=secret))
+            finally:
+                if secret is not None:
+                    os.close(secret)
         assert self.process.stdout is not None
         self.pipe = self.process.stdout.fileno()
         self.poll = select.poll()

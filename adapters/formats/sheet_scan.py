@@ -45,6 +45,19 @@ class SheetScan(msgspec.Struct):
     flagged: dict[int, dict[int, str]] = msgspec.field(default_factory=dict)  # row -> column -> error, or bare formula
     hidden_rows: int = 0
     hidden_columns: list[int] = msgspec.field(default_factory=list)
+    # Where rows come in no order, or before their cells:
+    filled: set[int] = msgspec.field(default_factory=set)
+
+    hidden: set[int] = msgspec.field(default_factory=set)
+
+    def note_filled(self, row: int) -> None:
+        self.filled.add(row)
+        self.filled_rows = len(self.filled)
+        self.last_row = max(self.last_row, row)
+
+    def settle(self) -> None:
+        """Only rows that hold something count as hidden."""
+        self.hidden_rows = len(self.hidden & self.filled)
 
 
 def scan_sheet(chunks: Iterable[bytes], name: str, limits: Limits) -> SheetScan:
@@ -60,10 +73,10 @@ def scan_sheet(chunks: Iterable[bytes], name: str, limits: Limits) -> SheetScan:
         end = _END.search(content) if b"sheetData" in content[-len(chunk) - 32 :] else None
         ended = end is not None
         rest = _scan_rows(scan, content[: end.start()] if end else content, whole=ended)
-        _check_reach(scan, limits, len(rest))
+        check_reach(scan, limits, len(rest))
     if not ended:
         _scan_rows(scan, rest, whole=True)
-        _check_reach(scan, limits, 0)
+        check_reach(scan, limits, 0)
     return scan
 
 
@@ -73,7 +86,7 @@ def check_rows(scan: SheetScan, filled_rows: int, last_row: int, *, blank_string
     A row whose only cells are empty strings is filled for the scan and empty for the parser.
     """
     short = scan.filled_rows - filled_rows
-    if short < 0 or (short > 0 and not blank_strings) or scan.last_row > last_row:
+    if short < 0 or (not blank_strings and (short > 0 or scan.last_row > last_row)):
         raise UnreadableFile("F_ROW_COUNT", sheet=scan.name, counted=scan.filled_rows, read=filled_rows)
 
 
@@ -119,9 +132,11 @@ def _scan_rows(scan: SheetScan, content: bytes, *, whole: bool) -> bytes:
     for start, end in zip(starts, ends, strict=False):
         number = _NUMBER.search(start[1])
         scan.row = int(number[1]) if number else scan.row + 1
-        scan.hidden_rows += b"hidden" in start[1] and _HIDDEN.search(start[1]) is not None
         if not start[1].endswith(b"/"):
+            before = scan.filled_rows
             _scan_row(scan, content[start.end() : end])
+            if scan.filled_rows > before and b"hidden" in start[1] and _HIDDEN.search(start[1]):
+                scan.hidden_rows += 1
     if far := _FAR_CELL.findall(content):
         scan.columns = max(scan.columns, *map(column_number, far))
     return rest
@@ -165,7 +180,7 @@ def _problem_of(cell: bytes) -> str | None:
     return None
 
 
-def _check_reach(scan: SheetScan, limits: Limits, unread: int) -> None:
+def check_reach(scan: SheetScan, limits: Limits, unread: int = 0) -> None:
     """The parser lays cells out as a full rectangle: one far cell asks for all the memory there is."""
     if scan.cells > limits.max_cells:
         raise UnreadableFile("F_TOO_MANY_CELLS", cells=scan.cells, limit=limits.max_cells)

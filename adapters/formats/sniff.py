@@ -2,10 +2,12 @@
 
 from typing import BinaryIO, Literal
 
+from adapters.formats.dbf_header import looks_like_dbf
 from adapters.formats.encodings import guess_utf16
 
 Kind = Literal[
-    "zip", "ole", "delimited", "json", "empty", "html", "xml", "rtf", "pdf", "image", "compressed", "binary"
+    "zip", "ole", "delimited", "json", "dbf", "html", "xml",
+    "empty", "mhtml", "rtf", "pdf", "image", "compressed", "binary",
 ]  # fmt: skip
 _HEAD = 8192
 _MAGIC: tuple[tuple[bytes, Kind], ...] = (
@@ -25,9 +27,19 @@ def sniff(file: BinaryIO) -> Kind:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
+    if looks_like_dbf(head):
+        return "dbf"
     if head.startswith(_BOMS[1:]) or guess_utf16(head):
-        return "delimited"
+        return _wide_text_kind(head)
     return _text_kind(head.removeprefix(_BOMS[0]))
+
+
+def _wide_text_kind(head: bytes) -> Kind:
+    """Text in UTF-16 may be markup as well."""
+    big = head.startswith(b"\xfe\xff") or guess_utf16(head) == "utf-16-be"
+    text = head.decode("utf-16-be" if big else "utf-16-le", "ignore").lstrip("\ufeff")
+    kind = _text_kind(text.encode("utf-8", "ignore"))
+    return kind if kind in ("html", "xml") else "delimited"
 
 
 def _text_kind(head: bytes) -> Kind:
@@ -37,8 +49,10 @@ def _text_kind(head: bytes) -> Kind:
     start = text[:512].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<table", b"<meta")) or b"<html" in start:
         return "html"
-    if start.startswith(b"<?xml") or start.startswith(b"<"):
-        return "xml"
+    if start.startswith(b"<"):
+        return "xml" if start.startswith((b"<?xml", b"<workbook")) or b"<table" not in text.lower() else "html"
+    if start.startswith(b"mime-version:"):
+        return "mhtml"
     if text[:1] == b"{" or (text[:1] == b"[" and text[1:].lstrip()[:1] in (b"{", b"]")):
         return "json"
     return "binary" if _looks_binary(head) else "delimited"

@@ -1,5 +1,7 @@
 """What a file may cost to read, and the one exception that says it cannot be read."""
 
+from typing import Literal
+
 import msgspec
 
 MIB = 1 << 20
@@ -17,6 +19,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: int = 120
     wall_seconds: float = 180.0
     memory_bytes: int = 1024 * MIB
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a limited child is started for. A password is never in it, only the pipe it comes through."""
+
+    limits: Limits
+    task: Literal["read", "decrypt"] = "read"
+    password_pipe: int | None = None
 
 
 class UnreadableFile(Exception):

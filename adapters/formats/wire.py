@@ -31,6 +31,10 @@ class BatchOfRows(msgspec.Struct, frozen=True, tag="batch"):
     columns: bool
 
 
+class PartOfFile(msgspec.Struct, frozen=True, tag="part"):
+    """The next bytes of a file made in the child; the body is them."""
+
+
 class SheetEnds(msgspec.Struct, frozen=True, tag="sheet_end"):
     """The open sheet is complete; facts known only now."""
 
@@ -48,7 +52,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     """Everything was sent; nothing follows."""
 
 
-Message = SheetOpens | BatchOfRows | SheetEnds | Refused | Done
+Message = SheetOpens | BatchOfRows | PartOfFile | SheetEnds | Refused | Done
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

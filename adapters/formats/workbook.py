@@ -8,12 +8,13 @@ from typing import Any, BinaryIO
 import python_calamine as calamine
 
 from adapters.formats import wire
+from adapters.formats.packed_rows import BOOLEAN, DATE, FILLED, NO_VALUE, NUMBER, TEXT
 from adapters.formats.sheet_scan import SheetScan, check_rows
+from adapters.formats.sniff import sniff
 from adapters.formats.unreadable import Limits, UnreadableFile, unreadable
-from adapters.formats.workbook_container import Container, inspect_ole, inspect_zip
+from adapters.formats.workbook_container import Container, inspect_ole, inspect_zip, is_encrypted
 
 BATCH_ROWS = 10_000
-TEXT, NUMBER, DATE, BOOLEAN, NO_VALUE = range(5)
 _LISTED = 200
 _HEADER_ROWS = 40  # merges above this row may belong to a header
 _MAX_FILLS = 2_000_000
@@ -23,14 +24,19 @@ Row = list[Any]
 Merge = tuple[tuple[int, int], tuple[int, int]]
 
 
-def send_workbook(kind: str, file: BinaryIO, pipe: BinaryIO, limits: Limits) -> None:
-    container = inspect_zip(file, limits) if kind == "zip" else inspect_ole(file)
+def send_workbook(kind: str, file: BinaryIO, pipe: BinaryIO, limits: Limits, password: str | None = None) -> None:
+    if kind == "ole" and is_encrypted(file):
+        from adapters.formats.decryption import decrypted
+
+        file = decrypted(file, password)
+        kind = sniff(file)
+    container = inspect_zip(file, limits) if kind == "zip" else inspect_ole(file, limits)
     file.seek(0)
     try:
         _send_sheets(calamine.CalamineWorkbook.from_filelike(file), container, pipe, limits)
     except calamine.PasswordError:
         raise UnreadableFile("F_PASSWORD") from None
-    except calamine.CalamineError as error:
+    except (calamine.CalamineError, OSError) as error:
         raise unreadable("damaged_workbook", error=type(error).__name__) from None
 
 
@@ -68,6 +74,7 @@ class SheetReader:
         self.merges: list[Merge] = [(low, high) for low, high in (sheet.merged_cell_ranges or [])]
         self.filled_rows = self.last_row = self.merged_filled = 0
         self.merged_cells: list[tuple[int, int]] = []
+        self.filled_here: dict[int, list[int]] = {}  # of the batch being read: row -> columns
         if sheet.height * self.width > limits.max_cells:
             raise UnreadableFile("F_TOO_MANY_CELLS", cells=sheet.height * self.width, limit=limits.max_cells)
 
@@ -78,7 +85,8 @@ class SheetReader:
             ][:_LISTED]
         }
         if self.scan is not None:
-            facts |= {"hidden_columns": self.scan.hidden_columns, "hidden_rows": self.scan.hidden_rows}
+            shown = [column for column in self.scan.hidden_columns if column <= self.width]
+            facts |= {"hidden_columns": shown, "hidden_rows": self.scan.hidden_rows}
         return facts
 
     def batches(self) -> Iterator[bytes]:
@@ -128,6 +136,7 @@ class SheetReader:
         self.merged_filled += 1
         if self.merged_filled > _MAX_FILLS:
             raise unreadable("merged", cells=self.merged_filled)
+        self.filled_here.setdefault(number + 1, []).append(column)
         if len(self.merged_cells) < _LISTED:
             self.merged_cells.append((number + 1, column))
 
@@ -137,6 +146,10 @@ class SheetReader:
             for column, problem in self.flagged.get(row, {}).items():
                 texts, kinds = columns[column - 1]
                 texts[row - start], kinds[row - start] = problem, NO_VALUE
+        for row, filled in self.filled_here.items():
+            for column in filled:
+                columns[column][1][row - start] += FILLED
+        self.filled_here = {}
         return [(texts, bytes(kinds)) for texts, kinds in columns]
 
 

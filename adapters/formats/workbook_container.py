@@ -2,24 +2,32 @@
 
 import posixpath
 import re
+import struct
 from typing import BinaryIO
 from xml.etree import ElementTree
 
 import msgspec
+import olefile
 
+from adapters.formats import xlsb_scan
+from adapters.formats.biff_scan import is_encrypted as is_encrypted_stream
+from adapters.formats.biff_scan import scan_book
+from adapters.formats.ods_scan import scan_tables
 from adapters.formats.sheet_scan import SheetScan, refuse_doctype, scan_shared_strings, scan_sheet
 from adapters.formats.unreadable import Limits, UnreadableFile, unreadable
 from adapters.formats.zip_preflight import SafeZip
 
 _WORKBOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
+_BINARY_WORKBOOK, _BINARY_RELATIONS = "xl/workbook.bin", "xl/_rels/workbook.bin.rels"
+_CONTENT, _MANIFEST = "content.xml", "META-INF/manifest.xml"
 _RELATION_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _STRICT_RELATION_ID = "{http://purl.oclc.org/ooxml/officeDocument/relationships}id"
 _DATE_1904 = re.compile(rb"""<(?:\w+:)?workbookPr\b[^>]*\bdate1904\s*=\s*["'](?:1|true)""")
-_OLE_STREAMS = {name: name.encode("utf-16-le") for name in ("EncryptedPackage", "_VBA_PROJECT_CUR", "Workbook", "Book")}
+_BOOK_STREAMS = ("Workbook", "Book")
 
 
 class Container(msgspec.Struct):
-    """What the inspection found: the format, and for .xlsx a scan of every sheet by its name."""
+    """What the inspection found: the format, and a scan of every sheet by its name."""
 
     format: str
     epoch_1904: bool = False
@@ -31,23 +39,54 @@ def inspect_zip(file: BinaryIO, limits: Limits) -> Container:
     parts = SafeZip(file, limits)
     if _WORKBOOK in parts.entries:
         return _inspect_xlsx(parts, limits)
-    if "xl/workbook.bin" in parts.entries or "content.xml" in parts.entries:
-        for name in parts.names():
-            _count(parts, name)
-        return Container(format="xlsb" if "xl/workbook.bin" in parts.entries else "ods")
+    if _BINARY_WORKBOOK in parts.entries:
+        return _inspect_xlsb(parts, limits)
+    if _CONTENT in parts.entries:
+        return _inspect_ods(parts, limits)
     raise UnreadableFile("F_FORMAT_UNKNOWN", found="zip")
 
 
-def inspect_ole(file: BinaryIO) -> Container:
-    content = file.read()
-    found = {name for name, stream in _OLE_STREAMS.items() if stream in content}
-    if "EncryptedPackage" in found:
-        raise UnreadableFile("F_PASSWORD")
-    if "_VBA_PROJECT_CUR" in found:
+def inspect_ole(file: BinaryIO, limits: Limits) -> Container:
+    streams = ole_streams(file)
+    if "_VBA_PROJECT_CUR" in streams:
         raise UnreadableFile("F_MACRO", reason="macro", entry="_VBA_PROJECT_CUR")
-    if not found & {"Workbook", "Book"}:
+    content = _book_stream(file, streams)
+    if content is None:
         raise UnreadableFile("F_FORMAT_UNKNOWN", found="ole")
-    return Container(format="xls")
+    scan = scan_book(content, limits)
+    return Container(format="xls", epoch_1904=scan.epoch_1904, blank_strings=scan.blank_strings, scans=scan.sheets)
+
+
+def is_encrypted(file: BinaryIO) -> bool:
+    """An .xlsx with a password is wrapped as OLE; an .xls says it in its own stream."""
+    streams = ole_streams(file)
+    if "EncryptedPackage" in streams:
+        return True
+    content = _book_stream(file, streams)
+    return content is not None and is_encrypted_stream(content)
+
+
+def ole_streams(file: BinaryIO) -> set[str]:
+    """The first part of the path of everything in the container."""
+    file.seek(0)
+    try:
+        with olefile.OleFileIO(file) as container:
+            return {path[0] for path in container.listdir(streams=True, storages=True)}
+    except (OSError, ValueError, IndexError, struct.error):
+        raise UnreadableFile("F_TRUNCATED") from None
+
+
+def _book_stream(file: BinaryIO, streams: set[str]) -> bytes | None:
+    name = next((name for name in _BOOK_STREAMS if name in streams), None)
+    if name is None:
+        return None
+    file.seek(0)
+    try:
+        with olefile.OleFileIO(file) as container:
+            content: bytes = container.openstream(name).read()
+            return content
+    except (OSError, ValueError, IndexError, struct.error):
+        raise UnreadableFile("F_TRUNCATED") from None
 
 
 def _inspect_xlsx(parts: SafeZip, limits: Limits) -> Container:
@@ -63,6 +102,29 @@ def _inspect_xlsx(parts: SafeZip, limits: Limits) -> Container:
         elif name not in (_WORKBOOK, _RELATIONS):
             _count(parts, name)
     return found
+
+
+def _inspect_xlsb(parts: SafeZip, limits: Limits) -> Container:
+    relations = {item.get("Id"): item.get("Target", "") for item in _elements(_read_xml(parts, _BINARY_RELATIONS))}
+    names, epoch_1904 = xlsb_scan.sheets_of(parts.read(_BINARY_WORKBOOK))
+    sheets = {_part_name(relations[relation]): name for relation, name in names.items() if relations.get(relation)}
+    found = Container(format="xlsb", epoch_1904=epoch_1904, blank_strings=True)
+    for name in parts.names():
+        if name in sheets:
+            found.scans[sheets[name]] = xlsb_scan.scan_sheet(parts.inflate(name), sheets[name], limits)
+        elif name not in (_BINARY_WORKBOOK, _BINARY_RELATIONS):
+            _count(parts, name)
+    return found
+
+
+def _inspect_ods(parts: SafeZip, limits: Limits) -> Container:
+    if _MANIFEST in parts.entries and b"encryption-data" in _read_xml(parts, _MANIFEST):
+        raise UnreadableFile("F_PASSWORD")
+    for name in parts.names():
+        if name not in (_CONTENT, _MANIFEST):
+            _count(parts, name)
+    scans, blank_strings = scan_tables(parts.inflate(_CONTENT), limits)
+    return Container(format="ods", blank_strings=blank_strings, scans=scans)
 
 
 def _read_xml(parts: SafeZip, name: str) -> bytes:

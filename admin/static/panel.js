@@ -10,7 +10,8 @@ for (const select of document.querySelectorAll("select[data-submit]")) {
 }
 
 for (const form of document.querySelectorAll("form[data-upload]")) {
-  form.addEventListener("submit", () => {
+  form.addEventListener("submit", (event) => {
+    if (event.submitter?.hasAttribute("data-no-file")) return;
     form.querySelector(".sending").textContent = form.dataset.sending;
     form.querySelector("button[type=submit]").disabled = true;
   });

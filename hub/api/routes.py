@@ -6,8 +6,11 @@ from litestar import Controller, Router
 from litestar.middleware import DefineMiddleware
 
 from hub.api.authentication import ApiKeyMiddleware
+from hub.api.decisions import DecisionController
+from hub.api.files import FileController
 from hub.api.health import HealthController
 from hub.api.registry import RegistryController
+from hub.api.signing_keys import SigningKeyController
 from hub.api.submissions import SubmissionController
 from hub.api.subscriptions import SubscriptionController
 from hub.api.tokens import TokenController
@@ -19,9 +22,12 @@ def api_routers(max_file_bytes: int) -> list[Router]:
     """/v1 behind keys, certificates and tokens; only sending may have a large body. Health beside it, open."""
     rooms = [
         _room(SubmissionController, "submissions", max_file_bytes),
+        _room(DecisionController, "submissions"),
+        _room(FileController, "submissions"),
         _room(SubscriptionController, "subscriptions"),
         _room(RegistryController, "registry"),
         _room(TokenController, "tokens"),
+        _room(SigningKeyController, "keys"),
     ]
     behind_keys = Router("/v1", route_handlers=rooms, middleware=[DefineMiddleware(ApiKeyMiddleware)])
     return [behind_keys, _room(HealthController, "health")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, Literal, cast
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row
 from hub import audit, jobs
 from hub.api.bodies import Arrived, arrived_body
 from hub.api.paging import answer_page, read_cursor, write_cursor
+from hub.api.running_keys import running
 from hub.database import Database
 from hub.errors import BadRequest, KeyReused
 from hub.exchange import listing, receipts, receive
@@ -37,6 +38,7 @@ _ROWS = "application/json"
 
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="至多多少条 / at most how many")]
 Key = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=200)]
+Kind = Literal["regular", "backfill"]
 TypeCode = Annotated[str | None, QueryParameter(name="type", description="信息类别代码 / record type code")]
 
 
@@ -80,12 +82,14 @@ class SubmissionController(Controller):
         period: FromQuery[str | None] = None,
         file_name: FromQuery[str | None] = None,
         dry_run: FromQuery[bool] = False,
+        kind: FromQuery[Kind] = "regular",
         wait: FromQuery[bool] = False,
     ) -> Response[dict[str, Any]]:
-        submission_id = _already_sent(database, actor, idempotency_key, arrived)
-        if submission_id is None:
-            posted = _read_posted(arrived, record_type, period, file_name)
-            submission_id = _accept(database, settings, actor, posted, idempotency_key, arrived, dry_run=dry_run)
+        with running(actor.organisation, idempotency_key):
+            submission_id = _already_sent(database, actor, idempotency_key, arrived)
+            if submission_id is None:
+                posted = _read_posted(arrived, record_type, period, file_name)
+                submission_id = _accept(database, settings, actor, posted, idempotency_key, arrived, dry_run, kind)
         row = _wait(database, actor, submission_id) if wait else _look(database, actor, submission_id)
         return _answer_sent(row, whole=_describe_whole(database, actor, catalogue, row) if wait else None)
 
@@ -175,7 +179,14 @@ def _read_rows(path: Path) -> Posted:
 
 
 def _accept(
-    database: Database, settings: Settings, actor: Actor, posted: Posted, key: str, arrived: Arrived, *, dry_run: bool
+    database: Database,
+    settings: Settings,
+    actor: Actor,
+    posted: Posted,
+    key: str,
+    arrived: Arrived,
+    dry_run: bool,
+    kind: Kind,
 ) -> UUID:
     with posted.stream:
         accepted = jobs.accept(
@@ -189,6 +200,7 @@ def _accept(
             period=posted.period,
             door="api",
             dry_run=dry_run,
+            kind=kind,
         )
     with database.begin(reach_of(actor)) as connection:
         return receive.claim_key(connection, actor.organisation, key, arrived.sha256, accepted.submission_id)
@@ -214,7 +226,17 @@ def _answer_sent(row: Row[Any], whole: dict[str, Any] | None) -> Response[dict[s
 
 def _describe(row: Row[Any]) -> dict[str, Any]:
     """A submission as the API shows it: the ledger's columns and the counts."""
-    shown = ("submission_id", "state", "organisation", "record_type", "period", "file_name", "file_size", "dry_run")
+    shown = (
+        "submission_id",
+        "state",
+        "organisation",
+        "record_type",
+        "period",
+        "file_name",
+        "file_size",
+        "dry_run",
+        "kind",
+    )
     times = ("received_at", "checked_at", "merged_at")
     counts = ("received", "accepted", "unchanged", "held", "refused")
     return {
@@ -223,6 +245,9 @@ def _describe(row: Row[Any]) -> dict[str, Any]:
         "sha256": row.file_sha256,
         **{name: getattr(row, name) for name in times},
         "counts": {name: getattr(row, name) for name in counts},
+        "thread": row.thread_id,
+        "undoes": row.undoes,
+        "released_by": row.released_by,
         "receipt_url": f"/v1/receipts/{row.receipt_number}",
     }
 
@@ -231,7 +256,8 @@ def _describe_whole(database: Database, actor: Actor, catalogue: Catalogue, row:
     with database.begin(reach_of(actor)) as connection:
         whole = receipts.read_receipt(connection, row.receipt_number, catalogue=catalogue)
         _note_reading(connection, actor, row, whole)
-    return {**_describe(row), **whole}
+    waiting = row.waiting if actor.organisation == row.organisation else None
+    return {**_describe(row), **whole, "waiting": waiting}
 
 
 def _note_reading(connection: Connection, actor: Actor, row: Row[Any], whole: dict[str, Any]) -> None:

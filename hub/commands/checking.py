@@ -15,7 +15,7 @@ import msgspec
 
 from adapters.formats.sandbox import Limits
 from hub.database import new_uuids, utc_now
-from hub.errors import FileRefused
+from hub.errors import ColumnsUnconfirmed, FileRefused
 from hub.exchange.check import CheckContext, CheckedBatch, check
 from hub.exchange.parse import parse
 from hub.exchange.row_errors import explain, masked_facts
@@ -38,6 +38,12 @@ def check_file(
             raise FileRefused(record_type_code, code="F_UNKNOWN_TYPE", params={"record_type": record_type_code})
         mapping = catalogue.mapping_for(organisation or "", _kind_of(organisation), record_type_code)
         return _check(settings, catalogue, record_type, mapping, file, language)
+    except ColumnsUnconfirmed as unconfirmed:
+        return _refused(catalogue, unconfirmed, language) | {
+            "state": "asking",
+            "final": False,
+            "question": unconfirmed.facts["question"],
+        }
     except FileRefused as refused:
         return _refused(catalogue, refused, language)
 
@@ -132,6 +138,6 @@ def _refused(catalogue: Catalogue, refused: FileRefused, language: str) -> dict[
     code, params = str(refused.facts.get("code", "F_UNREADABLE")), refused.facts.get("params")
     told = explain(catalogue, code, masked_facts(params) if isinstance(params, dict) else {}, language)
     place = {"sheet": None, "row": 0, "column": "", "field": ""}
-    issue = {**place, "code": code, "level": "error", "message": told.message, "fix": told.fix}
+    issue = {**place, "code": code, "level": catalogue.row_errors[code].level, "message": told.message, "fix": told.fix}
     nothing = {"received": 0, "accepted": 0, "unchanged": 0, "held": 0, "refused": 0}
     return {**_receipt("refused", nothing), "issues": [issue], "issues_total": 1}

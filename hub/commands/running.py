@@ -15,7 +15,7 @@ running = typer.Typer()
 
 @verb(running, Right.OPERATE, "up")
 def up(home: Home = None) -> None:
-    """运行整个枢纽（Ctrl-C 结束）。 Run the whole hub: database, serve, work, watch. Ctrl-C ends it."""
+    """运行整个枢纽（Ctrl-C 结束）。 Run the whole hub: database, serve, work, watch, sftp. Ctrl-C ends it."""
     from hub.commands.tree import run_tree
 
     _log_events()
@@ -68,6 +68,25 @@ def watch(home: Home = None) -> None:
     _log_events()
     with opened(home) as hub:
         keep_watching(Drops(hub.database, hub.settings, hub.catalogue))
+
+
+@verb(running, Right.OPERATE, "sftp")
+def sftp(
+    fingerprint: Annotated[
+        bool, typer.Option("--fingerprint", help="只显示主机密钥指纹 / only show the host key's fingerprint")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """只运行 SFTP 服务。 Only the SFTP door."""
+    from drops import sftp as door
+    from hub.commands.opening import opened, usable_settings
+
+    if fingerprint:
+        print(door.fingerprint(usable_settings(home)))
+        return
+    _log_events()
+    with opened(home) as hub:
+        door.serve(hub.database, hub.served, hub.settings, hub.catalogue)
 
 
 @verb(running, Right.OPERATE, "demo")

@@ -31,6 +31,7 @@ def submit(
     record_type: TypeCode,
     period: Annotated[str | None, typer.Option("--period", help="月份 / month, YYYY-MM")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查不入库 / check only")] = False,
+    backfill: Annotated[bool, typer.Option("--backfill", help="补报历史数据 / earlier data")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="等待结果 / wait for the result")] = False,
     english: English = False,
     as_json: Json = False,
@@ -43,7 +44,7 @@ def submit(
     from hub.commands.opening import opened
 
     with opened(home) as hub:
-        accepted = _accept(hub, file, organisation, record_type, period, dry_run)
+        accepted = _accept(hub, file, organisation, record_type, period, dry_run=dry_run, backfill=backfill)
         if not wait:
             say("已收到。 Received. 查看结果 / see the result: hub receipt " + accepted.receipt_number)
             told = {"receipt": accepted.receipt_number, "state": accepted.state, "repeated": accepted.repeated}
@@ -65,10 +66,13 @@ def check(
 ) -> None:
     """按同样的规则检查文件，不用数据库，不保留任何内容。 The same rules without a database; nothing is kept."""
     from hub.commands.checking import check_file
+    from hub.commands.columns import tell_question
     from hub.settings import load_settings
 
     checked = check_file(load_settings(home), file, record_type, organisation, _language(english))
     _tell(checked, as_json)
+    if "question" in checked and not as_json:
+        tell_question(checked["question"])
     raise typer.Exit(_status(checked))
 
 
@@ -100,7 +104,7 @@ def _language(english: bool) -> str:
 
 
 def _accept(
-    hub: Opened, file: Path, organisation: str, record_type: str, period: str | None, dry_run: bool
+    hub: Opened, file: Path, organisation: str, record_type: str, period: str | None, *, dry_run: bool, backfill: bool
 ) -> Accepted:
     from hub import jobs
     from hub.commands.opening import operator
@@ -117,6 +121,7 @@ def _accept(
             period=period,
             door="command",
             dry_run=dry_run,
+            kind="backfill" if backfill else "regular",
             catalogue=hub.catalogue,
         )
 
@@ -133,9 +138,11 @@ def _wait(hub: Opened, accepted: Accepted, language: str) -> dict[str, Any]:
 
 
 def _status(receipt: dict[str, Any]) -> int:
-    """0 accepted (held and warnings included), 1 some rows refused, 2 the file refused, 4 not done."""
-    if receipt["state"] == "refused":
+    """0 accepted (held, warned and braked included), 1 some rows refused, 2 the file refused or asked about, 4 not done."""
+    if receipt["state"] in ("refused", "asking"):
         return FILE_REFUSED
+    if receipt["state"] == "braked":
+        return ACCEPTED
     if not receipt["final"] or receipt["state"] == "failed":
         return CANNOT_WORK
     return SOME_REFUSED if receipt["counts"]["refused"] else ACCEPTED

@@ -14,7 +14,7 @@ from hub.embedded import Cluster
 from hub.errors import Conflict, HubError
 from hub.keyring import Keyring
 from hub.settings import Settings
-from hub.up import Stopping, keep_up, parts_of_the_hub
+from hub.up import Part, Stopping, keep_up, parts_of_the_hub
 from mappings.catalogue import load_catalogue
 
 
@@ -31,7 +31,7 @@ def run_tree(home: Path | None) -> None:
         migrate_if_possible(settings)
         Keyring.load(settings.home)
         say(f"枢纽已启动。 The hub is up: http://{settings.host}:{settings.port}/")
-        keep_up(parts_of_the_hub(_environment(settings)), until, keep_database)
+        keep_up(_parts(settings), until, keep_database)
     say("枢纽已停止。 The hub has stopped.")
 
 
@@ -43,7 +43,7 @@ def run_demo(home: Path | None, *, people: int, once: bool, as_json: bool) -> No
         migrate_if_possible(settings)
         run(settings, people, once=once, as_json=as_json)
         if not once:
-            keep_up(parts_of_the_hub(_environment(settings)), Stopping(), keep_database)
+            keep_up(_parts(settings), Stopping(), keep_database)
 
 
 @contextmanager
@@ -88,6 +88,11 @@ def _keep_database(cluster: Cluster) -> None:
         cluster.start()
     except HubError as wrong:
         say(str(wrong))
+
+
+def _parts(settings: Settings) -> list[Part]:
+    declared = any(settings.channels.glob("*.toml"))
+    return parts_of_the_hub(_environment(settings), sftp=settings.sftp.enabled, channels=declared)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

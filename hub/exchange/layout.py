@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
 import msgspec
 
+from hub.exchange.marks import is_mark
 from mappings.catalogue import ColumnRule, Mapping, RecordType
 
 HEADER_WITHIN = 30  # rows from the top in which a header is looked for
@@ -16,6 +18,7 @@ CHANGE_KIND = "change_kind"
 _CHANGE_KIND_HEADERS = ("change_kind", "操作", "变动标识", "操作类型")
 
 Cells = Sequence[str | None]
+Unmeant = Literal["unknown", "ignored", "dropped"]
 RowKind = Literal["record", "blank", "title", "repeated_header", "serial", "total", "footer", "section"]
 
 _NOISE = re.compile(r"[\s*※★☆▲●\u200b-\u200f\u2060\ufeff]+")
@@ -31,10 +34,11 @@ _SECTION_NAME = re.compile(r"(?:村|社区|居委会|村委会|居民委员会|�
 _SECTION_COUNT = re.compile(r"[(（][^()（）]*\d+[^()（）]*[)）]\s*$|[:：]\s*$")
 _SERIAL = re.compile(r"^\(?(\d{1,3})\)?$")
 _LETTERED = frozenset("甲乙丙丁戊己ABCDE")
+_CHOSEN = 4  # after every name of the catalogue's own
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A column of the sheet that fills a field. ``rank``: 0 the mapping's header ... 3 the field's title."""
+    """A column of the sheet that fills a field. ``rank``: 0 the mapping's header ... 3 the field's title, 4 a person's choice."""
 
     index: int
     field: str
@@ -49,8 +53,10 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...] = ()
     headers: tuple[str, ...] = ()  # by column, as shown to people
     unknown: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()  # known, but another column had the better name: not taken
     ignored: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
+    marks: tuple[tuple[int, str], ...] = ()  # the hub's own columns: where, and what they say
     repeated: tuple[tuple[Place, Place], ...] = ()  # two columns that claim the same field equally
 
     @property
@@ -63,9 +69,13 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vocabulary:
-    """The headers one mapping understands; exact after normalising, never similar."""
+    """The headers one mapping understands; exact after normalising, never similar.
 
-    def __init__(self, record_type: RecordType, mapping: Mapping | None) -> None:
+    ``choices``: what people of the organisation said other headers mean, by the normalised header as shown; "" = nothing.
+    """
+
+    def __init__(self, record_type: RecordType, mapping: Mapping | None, choices: Map[str, str] | None = None) -> None:
+        self.choices = dict(choices or {})
         self.plain: dict[str, tuple[str, int]] = {}
         self.grouped: dict[tuple[str, str], tuple[str, int]] = {}
         self.ignored = {normalise(header) for header in (mapping.ignored if mapping else ())}
@@ -85,6 +95,19 @@ class Vocabulary:
             return self.plain.get(header)
         found = self.grouped.get((group, header)) or self.plain.get(group + header)
         return found or (None if group in self.groups else self.plain.get(header))
+
+    def meaning(self, group: str, header: str, shown: str) -> tuple[str, int] | Unmeant:
+        """The field a header fills and the rank of that name; or why it fills none. What a person chose comes last."""
+        key = normalise(header)
+        if key in self.dropped or normalise(group + header) in self.dropped:
+            return "dropped"
+        match = self.lookup(normalise(group), key)
+        if match is not None:
+            return match
+        field = None if key in self.ignored else self.choices.get(normalise(shown), "?")
+        if field == "?":
+            return "unknown"
+        return (field, _CHOSEN) if field else "ignored"
 
     def _learn_rules(self, rules: Sequence[ColumnRule]) -> None:
         """Headers before synonyms; the group may be left out where no other column could be meant."""
@@ -138,13 +161,18 @@ def find_layout(rows: Sequence[Cells], vocabulary: Vocabulary) -> Layout:
     for at in range(min(HEADER_WITHIN, len(rows))):
         below_groups = at > 0 and any(normalise(_text(cell)) in vocabulary.groups for cell in rows[at - 1])
         # A row under 母亲 read by itself would take the mother's name for the child's.
-        readings = [] if below_groups else [_read((at,), [("", _text(cell)) for cell in rows[at]], vocabulary)]
+        readings = [] if below_groups else [read_row(at, rows[at], vocabulary)]
         if at + 1 < len(rows):
             readings.append(_read((at, at + 1), _two_rows(rows[at], rows[at + 1]), vocabulary))
         for reading in readings:
             if len(reading.fields) > len(best.fields) or _same_but_upper_half(reading, best):
                 best = reading
     return best
+
+
+def read_row(at: int, row: Cells, vocabulary: Vocabulary) -> Layout:
+    """One row taken for a header, whatever it holds."""
+    return _read((at,), [("", _text(cell)) for cell in row], vocabulary)
 
 
 def _same_but_upper_half(reading: Layout, best: Layout) -> bool:
@@ -166,25 +194,21 @@ def _two_rows(upper: Cells, lower: Cells) -> list[tuple[str, str]]:
 def _read(header_rows: tuple[int, ...], pairs: Sequence[tuple[str, str]], vocabulary: Vocabulary) -> Layout:
     found: dict[str, Place] = {}
     repeated: list[tuple[Place, Place]] = []
-    unknown: list[int] = []
-    ignored: list[int] = []
-    dropped: list[int] = []
+    apart: dict[str, list[int]] = {"unknown": [], "lost": [], "ignored": [], "dropped": []}
     headers = [f"{group}.{header}" if group and group != header else header for group, header in pairs]
+    marks = tuple((index, header) for index, (_, header) in enumerate(pairs) if is_mark(header))
     for index, (group, header) in enumerate(pairs):
-        key = normalise(header)
-        match = vocabulary.lookup(normalise(group), key) if key else None
-        if not key:
+        if not normalise(header) or is_mark(header):
             continue
-        if key in vocabulary.dropped or normalise(group + header) in vocabulary.dropped:
-            dropped.append(index)
-        elif match is None:
-            (ignored if key in vocabulary.ignored else unknown).append(index)
+        match = vocabulary.meaning(group, header, headers[index])
+        if isinstance(match, str):
+            apart[match].append(index)
         else:
-            place = Place(index, match[0], headers[index], match[1])
-            unknown += _settle(found, place, repeated)
+            apart["lost"] += _settle(found, Place(index, match[0], headers[index], match[1]), repeated)
     return Layout(
-        header_rows=header_rows, places=tuple(found.values()), headers=tuple(headers), unknown=tuple(sorted(unknown)),
-        ignored=tuple(ignored), dropped=tuple(dropped), repeated=tuple(repeated),
+        header_rows=header_rows, places=tuple(found.values()), headers=tuple(headers), marks=marks,
+        unknown=tuple(apart["unknown"]), lost=tuple(sorted(apart["lost"])), ignored=tuple(apart["ignored"]),
+        dropped=tuple(apart["dropped"]), repeated=tuple(repeated),
     )  # fmt: skip
 
 

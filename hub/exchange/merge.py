@@ -91,7 +91,7 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
                        WHEN r.voided THEN 'restore'
                        ELSE 'update'
                    END AS verdict,
-                   r.voided, {_changed_fields(record_type)} AS changed
+                   r.voided, {_changed_fields(record_type)} AS changed, {_renamed(record_type)} AS renamed
             FROM located n
             LEFT JOIN {{d}}.rec_{record_type.code} r ON r.record_key = n.record_key AND r.source = :source
             OFFSET 0 -- a fence: the verdict is computed once a row, not once a use
@@ -108,6 +108,7 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
                    WHEN verdict = 'refuse' THEN 'E_VOID_UNKNOWN'
                    WHEN verdict = 'older' THEN 'N_OLDER_VERSION'
                    WHEN verdict = 'unchanged' AND voided AND change_kind = 'new' THEN 'N_OLDER_VERSION'
+                   WHEN verdict = 'update' AND change_kind = 'new' AND renamed THEN 'W_NAME_DIFFERS'
                END,
                moves
         FROM compared
@@ -153,6 +154,16 @@ def _changed_fields(record_type: RecordType) -> str:
     if record_type.clinical_fields:
         tests.append("'clinical'")
     return f"CASE WHEN r.record_id IS NOT NULL THEN array_remove(ARRAY[{', '.join(tests)}]::text[], NULL) END"
+
+
+def _renamed(record_type: RecordType) -> str:
+    """True where the record named the same person otherwise; a name that was not known yet is no other name."""
+    tests = [
+        f"(n.{role.prefix}name <> r.{role.prefix}name AND n.{role.role}_ref IS NOT DISTINCT FROM r.{role.role}_ref)"
+        for role in record_type.people
+        if f"{role.prefix}name" in {field.name for field in record_type.plain_fields}
+    ]
+    return f"coalesce({' OR '.join(tests)}, false)" if tests else "false"
 
 
 def settle_repeated_keys(connection: Connection, submission_id: UUID) -> None:

@@ -14,7 +14,12 @@ from hub.tables import submission
 from mappings.catalogue import RecordType
 
 _COMPARISON = 900  # error numbers below are the check's
-_LEVELS = {"E_VOID_UNKNOWN": "error", "N_OLDER_VERSION": "note", "N_REPEATED_ROW": "note"}
+_LEVELS = {
+    "E_VOID_UNKNOWN": "error",
+    "W_NAME_DIFFERS": "warning",
+    "N_OLDER_VERSION": "note",
+    "N_REPEATED_ROW": "note",
+}
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -64,22 +69,73 @@ def _findings(connection: Connection, submission_id: UUID, record_type: RecordTy
     return cast(list[tuple[int, int, str]], rows)
 
 
-def note(connection: Connection, row: Row[Any], counted: Counted, state: str) -> None:
+def note(connection: Connection, row: Row[Any], counted: Counted, state: str, **facts: object) -> None:
     """Write counts, effect and findings to the ledger: received = accepted + unchanged + held + refused."""
     _write_findings(connection, row.submission_id, counted.findings)
+    compared = counted.accepted + counted.unchanged + counted.held + counted.refused
     connection.execute(
         update(submission)
         .where(submission.c.submission_id == row.submission_id)
         .values(
             state=state,
+            received=row.received if row.kind != "undo" else compared,
             accepted=counted.accepted,
             unchanged=counted.unchanged,
             held=row.held + counted.held,
             refused=row.refused + counted.refused,
-            facts={**row.facts, "effect": counted.effect},
+            facts={**row.facts, **facts, "effect": counted.effect},
             merged_at=utc_now(),
         )
     )
+
+
+def set_aside(
+    connection: Connection, row: Row[Any], counted: Counted, state: str, reasons: list[dict[str, Any]]
+) -> None:
+    """A preview, or an effect that waits for a second person: what it would be, and what the check alone had said."""
+    checked = {"held": row.held, "refused": row.refused}
+    note(connection, row, counted, state, **({"checked": checked} if state == "braked" else {}))
+    told = {"waiting": {"reasons": reasons} if reasons else None}
+    if state == "braked":
+        told["merged_at"] = None
+    connection.execute(update(submission).where(submission.c.submission_id == row.submission_id).values(told))
+
+
+def nothing_taken(row: Row[Any]) -> dict[str, Any]:
+    """The ledger's values for a submission of which nothing is taken after all."""
+    facts = {name: fact for name, fact in row.facts.items() if name not in ("checked", "effect")}
+    return {"accepted": 0, "unchanged": 0, "held": 0, "refused": row.received, "waiting": None, "facts": facts}
+
+
+def forget(connection: Connection, row: Row[Any]) -> Row[Any]:
+    """Before an effect is computed anew: the findings and counts of the one that waited go; the row as it is now."""
+    mine = submission.c.submission_id == row.submission_id
+    facts = {name: fact for name, fact in row.facts.items() if name not in ("checked", "effect")}
+    run_sql(
+        connection,
+        f"DELETE FROM {{d}}.row_error WHERE submission_id = :submission AND error_no = {_COMPARISON}",
+        submission=row.submission_id,
+    )
+    counts = {"accepted": 0, "unchanged": 0, **row.facts["checked"]}
+    changed = update(submission).where(mine).values(facts=facts, **counts).returning(submission)
+    return connection.execute(changed).one()
+
+
+def count_overlap(connection: Connection, row: Row[Any], record_type: RecordType) -> int:
+    """Unchanged rows whose record came with another month's submission: the file is a cumulative one."""
+    rows = run_sql(
+        connection,
+        f"""
+        SELECT count(*)
+        FROM {{d}}.difference d
+        JOIN {{d}}.rec_{record_type.code} r ON r.record_id = d.record_id
+        JOIN {{d}}.submission s ON s.submission_id = r.submission_id
+        WHERE d.submission_id = :submission AND d.outcome = 'unchanged' AND s.period <> :period
+        """,
+        submission=row.submission_id,
+        period=row.period,
+    )
+    return cast(int, rows[0][0])
 
 
 def _write_findings(connection: Connection, submission_id: UUID, findings: list[tuple[int, int, str]]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Mapping as Map
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
 from adapters.formats.sandbox import Limits, RawSheet, UnreadableFile, read_raw
-from hub.errors import FileRefused
+from hub.exchange.file_refusals import Refusals
 from hub.exchange.layout import (
     CHANGE_KIND,
     Cells,
@@ -22,12 +23,15 @@ from hub.exchange.layout import (
     section_name,
     stated_totals,
 )
+from hub.exchange.marks import HIDDEN_SHEET, read_template_mark
+from hub.exchange.returned_rows import ReturnedRows
 from mappings.catalogue import Catalogue, Mapping, RecordType
 
 __all__ = ["Limits", "ParsedColumn", "ParsedFile", "parse"]
 
 _TOP = 40  # rows of a sheet in which titles and header stand
 _LISTED = 50  # row numbers kept of each kind of skipped row
+_OURS = ("填表说明", "错误汇总")  # sheets of a template and of a returned workbook that hold no rows
 _DAYS_1904 = 1462  # between the two epochs of serial dates
 
 
@@ -54,15 +58,26 @@ class ParsedFile(msgspec.Struct, kw_only=True):
 
 
 def parse(
-    path: Path, record_type: RecordType, mapping: Mapping | None, catalogue: Catalogue, limits: Limits
+    path: Path,
+    record_type: RecordType,
+    mapping: Mapping | None,
+    catalogue: Catalogue,
+    limits: Limits,
+    *,
+    choices: Map[str, str] | None = None,
+    period: str | None = None,
 ) -> ParsedFile:
-    """Read ``path`` as rows of ``record_type``. FileRefused carries ``code`` (F_...) and ``params``."""
-    reading = _Reading(record_type, mapping, catalogue)
+    """Read ``path`` as rows of ``record_type``. FileRefused carries ``code`` (F_...) and ``params``.
+
+    ``choices``: what people said unknown headers mean, normalised header -> field. ``period``: the month the file was
+    sent for, YYYY-MM. ColumnsUnconfirmed carries the question a person must answer before the file can be read.
+    """
+    reading = _Reading(record_type, mapping, catalogue, choices or {}, period)
     sheets = read_raw(path, limits)
     try:
         first = reading.first_sheet(sheets)
     except UnreadableFile as refusal:
-        raise reading.refused(refusal.code, refusal.params) from refusal
+        raise reading.refusals.refused(refusal.code, refusal.params) from refusal
     except BaseException:
         sheets.close()
         raise
@@ -80,21 +95,32 @@ class _OpenSheet(msgspec.Struct):
     titles: set[str]
     serial: Cells
     section: str | None = None
+    marks: frozenset[int] = frozenset()  # the hub's own columns: they tell nothing of a row
+    numbering: int | None = None  # and the one that numbers the rows of a returned workbook
     since_subtotal: int = 0
 
 
 class _Reading:
     """One file on its way from raw sheets to frames."""
 
-    def __init__(self, record_type: RecordType, mapping: Mapping | None, catalogue: Catalogue) -> None:
-        self.record_type, self.mapping, self.catalogue = record_type, mapping, catalogue
-        self.vocabulary = Vocabulary(record_type, mapping)
+    def __init__(
+        self,
+        record_type: RecordType,
+        mapping: Mapping | None,
+        catalogue: Catalogue,
+        choices: Map[str, str],
+        period: str | None,
+    ) -> None:
+        self.record_type, self.mapping, self.catalogue, self.period = record_type, mapping, catalogue, period
+        self.vocabulary = Vocabulary(record_type, mapping, choices)
+        self.refusals = Refusals(record_type, mapping, catalogue, self.vocabulary)
+        self.returned = ReturnedRows()
         self.columns: list[ParsedColumn] = []
         self.fields: list[str] = []
         self.skipped: dict[str, dict[str, object]] = {}
         self.total_differs: list[dict[str, object]] = []
         self.sheets: list[dict[str, object]] = []
-        self.tops: list[list[Cells]] = []  # of sheets without our header, to say what they look like
+        self.tops: list[tuple[str, list[Cells]]] = []  # of sheets without our header, to say what they look like
         self.row_no = 0
         self.facts: dict[str, object] = {
             "sheets": self.sheets, "skipped": self.skipped, "total_differs": self.total_differs,
@@ -109,7 +135,7 @@ class _Reading:
             if opened is not None:
                 self._settle_fields(opened)
                 return opened
-        raise self._no_header()
+        raise self.refusals.no_header(self.tops, [str(name) for name in _listed(self.facts, "hidden_sheets")])
 
     def frames(self, first: _OpenSheet, sheets: Generator[RawSheet]) -> Iterator[pl.DataFrame]:
         try:
@@ -119,46 +145,70 @@ class _Reading:
                 if opened is not None:
                     yield from self._records(opened)
         except UnreadableFile as refusal:
-            raise self.refused(refusal.code, refusal.params) from refusal
+            raise self.refusals.refused(refusal.code, refusal.params) from refusal
         finally:
             sheets.close()  # ends the child, also when the reader of the frames stops early
         self.facts["rows"] = self.row_no
+        if self.returned.receipt_number is not None:
+            self.facts |= {"returned_from": self.returned.receipt_number, "returned_rows": self.returned.ranges()}
         if not self.row_no:
-            raise self.refused("F_NO_ROWS", {})
+            raise self.refusals.refused("F_NO_ROWS", {})
 
     def _open(self, raw: RawSheet) -> _OpenSheet | None:
         """None when the sheet is hidden or has no header of ours; both are told in the facts."""
+        if raw.name == HIDDEN_SHEET or raw.name in _OURS:
+            return None
         if raw.hidden:
             _append(self.facts, "hidden_sheets", raw.name)
             return None
         top = next(raw.batches, None)
         rows: list[Cells] = [row[1:] for row in _texts(top.head(_TOP)).rows()] if top is not None else []
+        self._heed_template(rows)
         layout = find_layout(rows, self.vocabulary)
         if top is None or not self._complete(layout, raw, rows):
-            self.tops.append(rows)
+            self.tops.append((raw.name, rows))
             _append(self.facts, "unread_sheets", raw.name)
             return None
         self._tell(raw, layout, top)
         titles = {text for row in rows[: layout.header_rows[0]] for cell in row if cell and (text := cell.strip())}
         header_cells = [rows[at] for at in layout.header_rows]
-        after = rows[layout.next_row] if layout.next_row < len(rows) else []
+        marks = frozenset(index for index, _ in layout.marks)
+        after = _without(rows[layout.next_row], marks) if layout.next_row < len(rows) else []
         serial = after if is_serial([cell.strip() if cell else "" for cell in after]) else []
-        return _OpenSheet(raw, layout, top, header_cells, titles, serial)
+        numbering = self.returned.column(layout.marks)
+        return _OpenSheet(raw, layout, top, header_cells, titles, serial, marks=marks, numbering=numbering)
 
     def _complete(self, layout: Layout, raw: RawSheet, rows: list[Cells]) -> bool:
         """The header has every required column. Half a header is a fault where nothing else explains it."""
         missing = [name for name in self.vocabulary.required if name not in layout.fields]
-        if len(layout.fields) < min(2, len(self.record_type.fields)) or (missing and not self._meant(layout)):
+        if len(layout.fields) < min(2, len(self.record_type.fields)):
             return False
-        if missing and self._closest_other([rows], len(layout.fields)) is None:
-            raise self._missing_columns(missing, layout, raw.name)
+        if missing and raw.format == "json":  # every object says for itself what it lacks
+            return self.refusals.closest_other([rows], len(layout.fields)) is None
+        if missing and not self._meant(layout):
+            return False
+        if missing and self.refusals.closest_other([rows], len(layout.fields)) is None:
+            raise self.refusals.missing_columns(missing, layout, raw.name)
         if not missing and layout.repeated:
-            raise self._duplicate_header(layout, raw.name)
+            raise self.refusals.duplicate_header(layout, raw.name)
         return not missing
+
+    def _heed_template(self, rows: list[Cells]) -> None:
+        """A template says itself what it was made for."""
+        marks = (read_template_mark(cell) for row in rows for cell in row if cell and "hub:" in cell.lower())
+        mark = next((mark for mark in marks if mark is not None), None)
+        if mark is None:
+            return
+        other = self.catalogue.record_types.get(mark.record_type)
+        if other is not None and other.code != self.record_type.code:
+            raise self.refusals.wrong_template(other)
+        self.facts["template"] = msgspec.structs.asdict(mark)
+        if mark.month and self.period and mark.month != self.period:
+            self.facts["template_month"] = {"found": mark.month, "expected": self.period}
 
     def _meant(self, layout: Layout) -> bool:
         """Whether a header with columns missing is still plainly ours: it has most of its columns from us."""
-        others = len(layout.unknown) + len(layout.ignored)
+        others = len(layout.unknown) + len(layout.lost) + len(layout.ignored)
         return len(layout.fields) >= 2 and len(layout.fields) >= others
 
     def _settle_fields(self, opened: _OpenSheet) -> None:
@@ -176,13 +226,20 @@ class _Reading:
             ParsedColumn(place.field, place.header, letter(place.index), raw.name)
             for place in sorted(layout.places, key=lambda place: place.index)
         ]
-        for name, indexes in (("unknown", layout.unknown), ("ignored", layout.ignored), ("dropped", layout.dropped)):
+        unknown = sorted(layout.unknown + layout.lost)
+        for name, indexes in (("unknown", unknown), ("ignored", layout.ignored), ("dropped", layout.dropped)):
             for index in indexes:
                 column = {"header": layout.headers[index], "letter": letter(index), "sheet": raw.name}
+                if index in layout.unknown and (near := self.refusals.names.suggest(column["header"], layout.fields)):
+                    column["perhaps"] = near[0].title
                 _append(self.facts, f"{name}_columns", column)
 
-    def _tell_end(self, raw: RawSheet, rows: int) -> None:
+    def _tell_end(self, opened: _OpenSheet, rows: int) -> None:
+        raw = opened.raw
         self.sheets[-1] |= {"rows": rows, **{key: fact for key, fact in raw.facts.items() if key != "merged"}}
+        hidden = raw.facts.get("hidden_columns")
+        if isinstance(hidden, list):  # counted from 1; the hub's own are meant to be hidden
+            self.sheets[-1]["hidden_columns"] = [number for number in hidden if number - 1 not in opened.marks]
         self.facts["encoding"] = raw.facts.get("encoding", raw.encoding)
 
     def _skip(self, kind: str, sheet: str, sheet_row: int) -> None:
@@ -203,7 +260,7 @@ class _Reading:
         yield from self._frames_of(opened, opened.top.slice(opened.layout.next_row))
         for batch in opened.raw.batches:
             yield from self._frames_of(opened, batch)
-        self._tell_end(opened.raw, self.row_no - before)
+        self._tell_end(opened, self.row_no - before)
 
     def _frames_of(self, opened: _OpenSheet, batch: pl.DataFrame) -> Iterator[pl.DataFrame]:
         suspicious = batch.select(_suspicion(opened, batch.columns, self.vocabulary)).to_series()
@@ -215,6 +272,8 @@ class _Reading:
         else:
             opened.since_subtotal += counted
         if counted:
+            if opened.numbering is not None and f"c{opened.numbering}" in batch.columns:
+                self.returned.add(batch[f"c{opened.numbering}"])
             yield self._named(opened, batch, section)
             self.row_no += counted
 
@@ -225,7 +284,7 @@ class _Reading:
         sections: dict[int, str] = {}
         counted_to = 0
         for at, row in zip(at_rows, _texts(batch).filter(suspicious).rows(), strict=True):
-            cells = row[1:]
+            cells = _without(row[1:], opened.marks)
             kind = row_kind(cells, opened.header_cells, opened.titles)
             if kind == "record":
                 continue
@@ -285,72 +344,10 @@ class _Reading:
         dates = [name for name in self.fields if name in known and known[name].type in ("date", "datetime", "month")]
         for name in dates:
             serial = pl.col(name).cast(pl.Float64, strict=False)
-            is_serial_date = (pl.col(f"{name}__kind") == 1) & serial.is_between(8_000, 60_000)
+            is_serial_date = (pl.col(f"{name}__kind") % 8 == 1) & serial.is_between(8_000, 60_000)
             moved = (serial + _DAYS_1904).cast(pl.Int64).cast(pl.String)
             frame = frame.with_columns(pl.when(is_serial_date).then(moved).otherwise(pl.col(name)).alias(name))
         return frame
-
-    # Refusals
-
-    def refused(self, code: str, params: dict[str, object]) -> FileRefused:
-        kind = self.catalogue.row_errors.get(code)
-        detail = kind.message.format_map(_Blank(params)) if kind else code
-        return FileRefused(detail, code=code, params=params)
-
-    def _missing_columns(self, missing: Sequence[str], layout: Layout, sheet: str) -> FileRefused:
-        rules = self.mapping.columns if self.mapping else ()
-        headers = {rule.field: _full_header(rule.group, rule.header) for rule in rules}
-        titles = [headers.get(name, self.record_type.by_name[name].title) for name in missing]
-        header_row = layout.header_rows[-1] + 1 if layout.header_rows else 0
-        named = "、".join(titles)
-        params: dict[str, object] = {"columns": named, "fields": list(missing), "sheet": sheet, "row": header_row}
-        return self.refused("F_MISSING_COLUMN", params)
-
-    def _duplicate_header(self, layout: Layout, sheet: str) -> FileRefused:
-        first, second = layout.repeated[0]
-        letters = f"{letter(first.index)}、{letter(second.index)}"
-        params: dict[str, object] = {
-            "columns": f"{second.header}（{letters}）", "sheet": sheet, "field": first.field,
-        }  # fmt: skip
-        return self.refused("F_DUPLICATE_HEADER", params)
-
-    def _no_header(self) -> FileRefused:
-        """No sheet has our header: perhaps they have another record type's."""
-        best = max(
-            (find_layout(rows, self.vocabulary) for rows in self.tops), key=lambda it: len(it.fields), default=Layout()
-        )
-        other = self._closest_other(self.tops, len(best.fields))
-        if other is not None:
-            params: dict[str, object] = {
-                "found": other.title, "found_code": other.code,
-                "expected": self.record_type.title, "expected_code": self.record_type.code,
-            }  # fmt: skip
-            return self.refused("F_WRONG_TEMPLATE", params)
-        hidden = self.facts["hidden_sheets"]
-        if not any(self.tops):
-            return self.refused("F_EMPTY", {"hidden_sheets": hidden})
-        return self.refused("F_NO_HEADER", {"hidden_sheets": hidden, "title": self.record_type.title})
-
-    def _closest_other(self, tops: Sequence[Sequence[Cells]], own_fields: int) -> RecordType | None:
-        """The record type of the same sender whose complete header is found, with more columns than ours."""
-        best: tuple[int, RecordType | None] = (max(own_fields, 1), None)
-        for (_, code), mapping in self.catalogue.mappings.items():
-            if code == self.record_type.code or (self.mapping and mapping.organisation != self.mapping.organisation):
-                continue
-            other = self.catalogue.record_types[code]
-            vocabulary = Vocabulary(other, mapping)
-            for rows in tops:
-                layout = find_layout(rows, vocabulary)
-                if set(vocabulary.required) <= layout.fields and len(layout.fields) > best[0]:
-                    best = (len(layout.fields), other)
-        return best[1]
-
-
-class _Blank(dict[str, object]):
-    """Parameters of a sentence; one that is unknown leaves no trace."""
-
-    def __missing__(self, key: str) -> str:
-        return ""
 
 
 def _suspicion(opened: _OpenSheet, columns: Sequence[str], vocabulary: Vocabulary) -> pl.Expr:
@@ -393,15 +390,19 @@ def _field_columns(field: str, index: int | None, present: Sequence[str], *, wit
     return [text.alias(field), kind.alias(f"{field}__kind")]
 
 
+def _without(cells: Cells, places: frozenset[int]) -> Cells:
+    return [None if at in places else cell for at, cell in enumerate(cells)] if places else cells
+
+
 def _texts(batch: pl.DataFrame) -> pl.DataFrame:
     return batch.select("sheet_row", pl.selectors.matches(r"^c\d+$"))
 
 
-def _full_header(group: str, header: str) -> str:
-    return f"{group}.{header}" if group else header
-
-
 def _append(facts: dict[str, object], key: str, value: object) -> None:
+    _listed(facts, key).append(value)
+
+
+def _listed(facts: dict[str, object], key: str) -> list[object]:
     listed = facts[key]
     assert isinstance(listed, list)
-    listed.append(value)
+    return listed

@@ -17,18 +17,21 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
+from msgspec import to_builtins
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.exc import DBAPIError
 
 from adapters.formats.sandbox import Limits
 from hub.database import Database, new_uuids, run_sql, utc_now
-from hub.errors import FileRefused, NotFound
-from hub.exchange import outcomes, receipts, staging
+from hub.errors import ColumnsUnconfirmed, FileRefused, NotFound
+from hub.exchange import brake, effect, outcomes, receipts, staging, threads
 from hub.exchange.changelog import number_changes
 from hub.exchange.check import CheckContext, check
+from hub.exchange.header_choices import load_choices
 from hub.exchange.link import link
 from hub.exchange.merge import merge
 from hub.exchange.parse import parse
+from hub.exchange.undo import drop_rows_of, undo
 from hub.faults import point
 from hub.keyring import Keyring
 from hub.registry.areas import load_area_index
@@ -42,11 +45,11 @@ _TRANSIENT = ("40001", "40P01", "55P03", "23505")  # serialisation, deadlock, lo
 _ATTEMPTS = 6
 
 
-class _Preview(Exception):
-    """A dry run is over: everything it did is rolled back, what it would have done is kept."""
+class _SetAside(Exception):
+    """A dry run is over, or the effect is unusual: everything done is rolled back, what it would have been is kept."""
 
-    def __init__(self, counted: outcomes.Counted) -> None:
-        self.counted = counted
+    def __init__(self, counted: outcomes.Counted, samples: list[effect.Sample], reasons: list[brake.Reason]) -> None:
+        self.counted, self.samples, self.reasons = counted, samples, reasons
 
 
 @functools.cache
@@ -78,6 +81,10 @@ def tidy(database: Database, submission_id: UUID) -> None:
         if row.state in ("merged", "previewed", "refused"):
             staging.plan_for(connection, row.received)
             staging.drop_staged(connection, submission_id, row.record_type)
+        if row.state == "refused":
+            drop_rows_of(connection, submission_id, row.record_type)
+        if row.state == "refused" or row.released_by is not None:
+            effect.drop_samples(connection, submission_id)
 
 
 def _state(database: Database, submission_id: UUID) -> str:
@@ -118,6 +125,8 @@ def _read_file(
                 return str(row.state)
             counts = _stage(connection, settings, catalogue, keyring, row)
             point("staging.before_commit")
+    except ColumnsUnconfirmed as unconfirmed:
+        return _ask(database, submission_id, unconfirmed)
     except FileRefused as refused:
         return _refuse(database, keyring, submission_id, refused)
     point("staging.after_commit")
@@ -139,7 +148,10 @@ def _stage(
         max_bytes=settings.max_file_bytes,
     )
     point("parse.before")
-    parsed = parse(settings.files / row.stored_as, record_type, mapping, catalogue, limits)
+    parsed = parse(
+        settings.files / row.stored_as, record_type, mapping, catalogue, limits,
+        choices=load_choices(connection, row.organisation, row.record_type), period=row.period,
+    )  # fmt: skip
     context = CheckContext(
         record_type=record_type,
         mapping=mapping,
@@ -164,28 +176,41 @@ def _stage(
         raise FileRefused(code="F_ALL_OR_NOTHING", params={"rows": counts["held"] + counts["refused"]})
     if counts["received"] > staging.WORTH_ANALYSING:
         staging.refresh_statistics(connection, f"stg_{record_type.code}")
-    _note_checked(connection, row.submission_id, counts, parsed.facts)
+    _note_checked(connection, row, counts, parsed.facts)
     return counts
 
 
-def _note_checked(connection: Connection, submission_id: UUID, counts: dict[str, int], facts: dict[str, Any]) -> None:
+def _note_checked(connection: Connection, row: Row[Any], counts: dict[str, int], found: dict[str, Any]) -> None:
+    facts = json.loads(json.dumps(found, default=str))
+    thread = threads.thread_of(connection, row, facts)
     connection.execute(
         update(submission)
-        .where(submission.c.submission_id == submission_id)
-        .values(state="checked", checked_at=utc_now(), facts=json.loads(json.dumps(facts, default=str)), **counts)
+        .where(submission.c.submission_id == row.submission_id)
+        .values(state="checked", checked_at=utc_now(), thread_id=thread, facts=facts, **counts)
     )
+
+
+def _ask(database: Database, submission_id: UUID, unconfirmed: ColumnsUnconfirmed) -> str:
+    """A person must say what some columns mean; until then nothing is staged and nothing is final."""
+    with database.begin() as connection:
+        if _lock(connection, submission_id).state == "received":
+            mine = submission.c.submission_id == submission_id
+            waiting = unconfirmed.facts["question"]
+            connection.execute(update(submission).where(mine).values(state="asking", waiting=waiting))
+    log.info("columns asked", submission=str(submission_id))
+    return "asking"
 
 
 def _refuse(database: Database, keyring: Keyring, submission_id: UUID, refused: FileRefused) -> str:
     """The file as a whole is not taken: nothing of it is staged, the reason is on the receipt."""
     with database.begin() as connection:
         row = _lock(connection, submission_id)
-        if row.state == "received":
+        if row.state in ("received", "checked"):
             reason = {"code": refused.facts.get("code", "F_UNREADABLE"), "params": refused.facts.get("params", {})}
             connection.execute(
                 update(submission)
                 .where(submission.c.submission_id == submission_id)
-                .values(state="refused", refusal=reason, checked_at=utc_now())
+                .values(state="refused", refusal=reason, checked_at=utc_now(), **outcomes.nothing_taken(row))
             )
             receipts.issue(connection, keyring, submission_id)
     log.info("file refused", submission=str(submission_id), code=str(refused.facts.get("code")))
@@ -200,17 +225,60 @@ def _change_register(database: Database, catalogue: Catalogue, keyring: Keyring,
             row = _lock(connection, submission_id)
             if row.state != "checked" or not _begin_operation(connection, row):
                 return str(row.state)
+            if row.released_by is not None and "checked" in row.facts:
+                row = outcomes.forget(connection, row)
             record_type = catalogue.record_types[row.record_type]
-            counted = apply_staged(connection, submission_id, row.organisation, record_type, catalogue, row.received)
-            if row.dry_run:
-                raise _Preview(counted)
-            outcomes.note(connection, row, counted, "merged")
+            counted = _apply(connection, row, record_type, catalogue)
+            _refuse_unusual(connection, row, counted, record_type, catalogue)
+            outcomes.note(connection, row, counted, "merged", **_noticed(connection, row, counted, record_type))
             _finish(connection, keyring, submission_id)
             point("pipeline.before_commit")
-    except _Preview as preview:
-        return _keep_preview(database, keyring, submission_id, preview.counted)
+    except _SetAside as aside:
+        return _keep_aside(database, keyring, submission_id, aside)
+    except FileRefused as refused:
+        return _refuse(database, keyring, submission_id, refused)
     log.info("merged", submission=str(submission_id), rows=row.received, seconds=round(time.monotonic() - started, 2))
     return "merged"
+
+
+def _apply(connection: Connection, row: Row[Any], record_type: RecordType, catalogue: Catalogue) -> outcomes.Counted:
+    if row.kind != "undo":
+        return apply_staged(connection, row.submission_id, row.organisation, record_type, catalogue, row.received)
+    return apply_undo(connection, row, record_type, catalogue)
+
+
+def apply_undo(
+    connection: Connection, row: Row[Any], record_type: RecordType, catalogue: Catalogue
+) -> outcomes.Counted:
+    """Take back what ``row.undoes`` did; how the records came out. FileRefused when others built on it since."""
+    wait_for_turn(connection, record_type)
+    point("merge.before")
+    undo(connection, row, record_type, catalogue)
+    point("merge.after")
+    return outcomes.count(connection, row.submission_id, record_type)
+
+
+def _refuse_unusual(
+    connection: Connection, row: Row[Any], counted: outcomes.Counted, record_type: RecordType, catalogue: Catalogue
+) -> None:
+    """A preview ends here; so does, until a second person lets it happen, what the brake finds unusual."""
+    reasons = brake.judge(connection, row, counted, record_type, catalogue.brake.of(record_type.code))
+    if row.dry_run or reasons:
+        raise _SetAside(counted, effect.take_samples(connection, row.submission_id, record_type), reasons)
+
+
+def _noticed(
+    connection: Connection, row: Row[Any], counted: outcomes.Counted, record_type: RecordType
+) -> dict[str, object]:
+    """What is known only now: rows that came back, rows of another month, rows nobody need decide on any more."""
+    noticed: dict[str, object] = {}
+    if row.kind == "undo":
+        noticed["held_dropped"] = drop_rows_of(connection, row.undoes, record_type.code)
+    if row.thread_id is not None:
+        noticed["came_back"] = threads.take_back_held(connection, row, record_type)
+    if counted.unchanged and row.period is not None and record_type.event_date:
+        noticed["overlap"] = outcomes.count_overlap(connection, row, record_type)
+    return {name: number for name, number in noticed.items() if number}
 
 
 def apply_staged(
@@ -266,12 +334,19 @@ def _begin_operation(connection: Connection, row: Row[Any]) -> bool:
     return bool(made)
 
 
-def _keep_preview(database: Database, keyring: Keyring, submission_id: UUID, counted: outcomes.Counted) -> str:
+def _keep_aside(database: Database, keyring: Keyring, submission_id: UUID, aside: _SetAside) -> str:
+    """Counts and samples of an effect that did not happen: a preview is over with that, the unusual waits."""
     with database.begin() as connection:
         row = _lock(connection, submission_id)
-        outcomes.note(connection, row, counted, "previewed")
-        receipts.issue(connection, keyring, submission_id)
-    return "previewed"
+        if row.state != "checked":
+            return str(row.state)
+        state = "previewed" if row.dry_run else "braked"
+        effect.keep_samples(connection, submission_id, aside.samples)
+        outcomes.set_aside(connection, row, aside.counted, state, to_builtins(aside.reasons))
+        if row.dry_run:
+            receipts.issue(connection, keyring, submission_id)
+    log.info(state, submission=str(submission_id), reasons=[reason.code for reason in aside.reasons])
+    return state
 
 
 def local_now(settings: Settings) -> datetime:

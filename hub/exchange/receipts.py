@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, update
 
 from hub.errors import NotFound
-from hub.exchange.file_notes import file_notes
+from hub.exchange.file_notes import file_notes, question_params
 from hub.exchange.receipt_number import read_receipt_number
 from hub.exchange.row_errors import explain, masked_facts
 from hub.keyring import Keyring, is_signed_by
@@ -24,12 +24,18 @@ from mappings.catalogue import Catalogue, RecordType, load_catalogue
 COUNTS = ("received", "accepted", "unchanged", "held", "refused")
 MOST_ISSUES = 10_000  # a receipt is for reading; the returned workbook has them all
 FINAL_STATES = ("merged", "previewed", "refused", "failed")
+WAITING_STATES = ("asking", "braked")  # nothing more happens before a person decides
 _ALGORITHM = "ed25519"
 
 
 def is_final(row: Row[Any]) -> bool:
     """Nothing more will happen to this submission of itself."""
-    return row.state in ("merged", "previewed", "refused", "failed")
+    return row.state in FINAL_STATES
+
+
+def is_settled(row: Row[Any]) -> bool:
+    """Nothing more will happen of itself; perhaps a person must say first what happens next."""
+    return is_final(row) or row.state in WAITING_STATES
 
 
 def find(connection: Connection, number: str) -> Row[Any]:
@@ -59,6 +65,7 @@ def read_receipt(
         "issues": _issues(connection, known, row, language, limit),
         "issues_total": _issues_total(connection, row),
         "final": is_final(row),
+        "waits": row.state in WAITING_STATES,
         "organisation": row.organisation,
         "record_type": row.record_type,
         "period": row.period,
@@ -157,7 +164,8 @@ def _issues(
     ordered = mine.order_by(errors.row_no, errors.error_no).limit(limit)
     record_type = catalogue.record_types[row.record_type]
     told = [_issue(catalogue, record_type, error, language) for error in connection.execute(ordered)]
-    return _refusal(catalogue, row, language) + _notes(catalogue, row, language) + told
+    of_the_file = _refusal(catalogue, row, language) + _reasons(catalogue, row, language)
+    return of_the_file + _notes(catalogue, row, language) + told
 
 
 def _notes(catalogue: Catalogue, row: Row[Any], language: str) -> list[dict[str, Any]]:
@@ -170,6 +178,22 @@ def _notes(catalogue: Catalogue, row: Row[Any], language: str) -> list[dict[str,
         }
         for code, at, params in file_notes(row.facts)
     ]  # fmt: skip
+
+
+def _reasons(catalogue: Catalogue, row: Row[Any], language: str) -> list[dict[str, Any]]:
+    """Why the whole file waits for a person, or would have if the preview had been meant."""
+    return [
+        {
+            "sheet": None, "row": 0, "column": "", "field": "", "code": code, "level": catalogue.row_errors[code].level,
+            **_sentences(catalogue, code, masked_facts(params), language),
+        }
+        for code, params in waiting_reasons(row)
+    ]  # fmt: skip
+
+
+def waiting_reasons(row: Row[Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Codes of the row-error catalogue with their facts."""
+    return [(one["code"], one["params"]) for one in (row.waiting or {}).get("reasons", [])]
 
 
 def _issue(catalogue: Catalogue, record_type: RecordType, error: Row[Any], language: str) -> dict[str, Any]:
@@ -187,11 +211,15 @@ def _issue(catalogue: Catalogue, record_type: RecordType, error: Row[Any], langu
 
 
 def _refusal(catalogue: Catalogue, row: Row[Any], language: str) -> list[dict[str, Any]]:
-    """The whole file's error, as the first issue."""
-    if not row.refusal:
+    """The whole file's error, or what a person is asked about its columns, as the first issue."""
+    if row.state == "asking":
+        code, params = "F_COLUMNS_UNCONFIRMED", masked_facts(question_params(row.waiting))
+    elif row.refusal:
+        code, params = row.refusal["code"], masked_facts(row.refusal.get("params", {}))
+    else:
         return []
-    code, params = row.refusal["code"], masked_facts(row.refusal.get("params", {}))
-    place = {"sheet": params.get("sheet"), "row": 0, "column": "", "field": "", "code": code, "level": "error"}
+    level = catalogue.row_errors[code].level
+    place = {"sheet": params.get("sheet"), "row": 0, "column": "", "field": "", "code": code, "level": level}
     return [{**place, **_sentences(catalogue, code, params, language)}]
 
 
@@ -202,7 +230,8 @@ def _sentences(catalogue: Catalogue, code: str, params: Mapping[str, Any], langu
 
 def _issues_total(connection: Connection, row: Row[Any]) -> int:
     asked = select(func.count()).where(row_error.c.submission_id == row.submission_id)
-    return int(connection.scalar(asked) or 0) + bool(row.refusal) + sum(1 for _ in file_notes(row.facts))
+    of_the_file = bool(row.refusal or row.state == "asking") + len(waiting_reasons(row))
+    return int(connection.scalar(asked) or 0) + of_the_file + sum(1 for _ in file_notes(row.facts))
 
 
 def _instant(moment: datetime | None) -> str | None:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, and_, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hub import audit
@@ -116,7 +116,7 @@ def stored(settings: Settings, stream: BinaryIO, expected_sha256: str | None = N
 def receive(connection: Connection, settings: Settings, actor: Actor, file: StoredFile, sending: Sending) -> Received:
     """Give the stored bytes their lasting place and their ledger row; or find the submission they already are."""
     operation_id = sending.operation_id or operation_of(sending, file.sha256)
-    known = _find_known(connection, sending, operation_id, file.sha256)
+    operation_id, known = _known_or_free(connection, sending, operation_id, file.sha256)
     if known is not None:
         return _repeat(connection, actor, known, file)
     submission_id, now = new_uuid(), utc_now()
@@ -259,8 +259,29 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def _find_known(
+def _known_or_free(
     connection: Connection, sending: Sending, operation_id: str, sha256: str
+) -> tuple[str, Row[tuple[object, ...]] | None]:
+    """The operation and what is known of it. The same bytes are something new once they were withdrawn or undone."""
+    known, taken_back = _find_known(connection, sending, operation_id, sha256), []
+    while known is not None and sending.operation_id is None and _was_taken_back(connection, known):
+        taken_back.append(known.submission_id)
+        operation_id = hashlib.sha256(f"{operation_id}\n{known.submission_id}".encode()).hexdigest()
+        known = _find_known(connection, sending, operation_id, sha256, taken_back)
+    return operation_id, known
+
+
+def _was_taken_back(connection: Connection, known: Row[Any]) -> bool:
+    if known.state == "refused":
+        return bool(known.refusal["code"] == "F_WITHDRAWN")
+    undo, redo = submission.alias("undo"), submission.alias("redo")
+    redone = exists().where(redo.c.undoes == undo.c.submission_id, redo.c.state == "merged")
+    undone = select(undo.c.submission_id).where(undo.c.undoes == known.submission_id, undo.c.state == "merged", ~redone)
+    return connection.scalar(undone) is not None
+
+
+def _find_known(
+    connection: Connection, sending: Sending, operation_id: str, sha256: str, besides: Sequence[UUID] = ()
 ) -> Row[tuple[object, ...]] | None:
     """The submission of the same operation, or of the same bytes in the same place."""
     ledger = submission.c
@@ -271,7 +292,9 @@ def _find_known(
         ledger.dry_run == sending.dry_run,
     )
     asked = and_(ledger.organisation == sending.organisation, or_(ledger.operation_id == operation_id, same_bytes))
-    return connection.execute(select(submission).where(asked).order_by(ledger.received_at).limit(1)).first()
+    return connection.execute(
+        select(submission).where(asked, ledger.submission_id.not_in(besides)).order_by(ledger.received_at).limit(1)
+    ).first()
 
 
 def _repeat(connection: Connection, actor: Actor, known: Row[tuple[object, ...]], file: StoredFile) -> Received:

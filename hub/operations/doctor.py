@@ -271,6 +271,17 @@ def _files_are_there(patient: Patient) -> Finding:
     return _finding("D_FILES", "fail" if missing else "ok", "原始文件在位 stored files are there", missing, fix)
 
 
+def _channels_work(patient: Patient) -> Finding:
+    """Channels that were said to be silent, or that the other side has ended."""
+    rows = run_sql(
+        patient.connection,
+        "SELECT channel FROM {d}.channel_state WHERE alarmed_at IS NOT NULL OR disabled ORDER BY channel",
+    )
+    declared = [str(name) for (name,) in rows if (patient.settings.channels / f"{name}.toml").exists()]
+    fix = "hub channels status 查看原因，hub channels try NAME 重试。 See hub channels status; hub channels try NAME."
+    return _finding("D_CHANNELS", "warn" if declared else "ok", "对外通道 channels", ", ".join(declared), fix)
+
+
 def _feed_is_whole(patient: Patient) -> Finding:
     broken = verify_feed(patient.connection, patient.catalogue)
     fix = "停止下发，用 hub feed verify 查看详情。 Stop deliveries; see hub feed verify."
@@ -289,5 +300,6 @@ _ABOUT_THE_DATABASE: tuple[Question, ...] = (
     _nothing_failed,
     _receipts_balance,
     _files_are_there,
+    _channels_work,
     _feed_is_whole,
 )

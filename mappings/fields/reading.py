@@ -14,6 +14,7 @@ import polars as pl
 from mappings.fields.mojibake import suggest
 
 TEXT, NUMBER, DATE, BOOLEAN, BROKEN = range(5)  # cell kinds of a workbook
+FILLED = 8  # added to the kind of a cell that shows the value of a merged cell above it
 
 FOUND = pl.Schema({"row": pl.UInt32, "code": pl.String, "detail": pl.String})
 NOTHING_FOUND = pl.DataFrame(schema=FOUND)

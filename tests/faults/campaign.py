@@ -1,6 +1,6 @@
 """``make faults``: the long run. Many kills at every named place, at random moments and of PostgreSQL itself; one table at the end.
 
-    python -m tests.faults.campaign [--trials 50] [--random 200] [--postgres 50] [--feed-seconds 60] [--seed 1]
+    python -m tests.faults.campaign [--trials 50] [--random 200] [--postgres 50] [--cuts 1000] [--feed-seconds 60] [--seed 1]
 
 PostgreSQL runs with the settings a district runs it with: every commit is on disk.
 """
@@ -32,11 +32,14 @@ from hub.operations.provisioning import provision
 from mappings.catalogue import Catalogue, load_catalogue
 from tests.conftest import execute, test_settings
 from tests.faults import feed_harness
+from tests.faults.cuts import Cuts
 from tests.faults.forks import Forks
 from tests.faults.kills import CLIENT_POINTS, KILLED, WORKER_POINTS, KilledHub, kill_sender, kill_worker
+from tests.sftp_door import door_open, founded_door
 
 _LONGEST_LIFE_SECONDS = 1.5
 _TRIALS_A_HUB = 10
+_LINES_AT_ONCE = 100
 
 
 @dataclass
@@ -147,6 +150,24 @@ class Campaign:
         self.cluster.process.wait()
         psutil.wait_procs(tree, 30)
 
+    def of_lines(self, trials: int, seed: int) -> Tally:
+        """SFTP connections cut at a random byte, then resumed. A kill is a connection that broke."""
+        tally = Tally("SFTP line at a random byte")
+        name, folder = f"campaign_{next(self._numbers)}", self.home / "lines"
+        execute(self.cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
+        with founded_door(self.cluster.urls(name), folder, self.catalogue) as door, door_open(door, self.catalogue):
+            cuts = Cuts(door, seed)
+            while tally.trials < trials:
+                started = time.monotonic()
+                verdict = cuts.run(min(_LINES_AT_ONCE, trials - tally.trials))
+                tally.trials += verdict.sent
+                tally.kills += verdict.cut
+                tally.recovery.append(time.monotonic() - started)
+                tally.damaged += [*verdict.partial, *verdict.lost, *verdict.doubled]
+        execute(self.cluster, f"DROP DATABASE {name} WITH (FORCE)")
+        print(tally.line(), file=sys.stderr, flush=True)
+        return tally
+
     def feed(self, seconds: float, seed: int) -> feed_harness.Verdict:
         """The feed under sixteen writers, with its control."""
         with self.hub() as hub:
@@ -188,6 +209,7 @@ def main() -> int:
         tallies = [campaign.at_worker_point(point, asked.trials) for point in WORKER_POINTS]
         tallies += [campaign.at_sender_point(point, asked.trials) for point in CLIENT_POINTS]
         tallies += [campaign.at_random(asked.random), campaign.of_postgres(asked.postgres)]
+        tallies.append(campaign.of_lines(asked.cuts, asked.seed))
         verdict = campaign.feed(asked.feed_seconds, asked.seed)
     print(_table(tallies, verdict, asked.seed))
     return 0 if verdict.is_clean and not any(tally.damaged for tally in tallies) else 1
@@ -198,6 +220,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=50, help="kills at each named place")
     parser.add_argument("--random", type=int, default=200, help="kills of a worker at a random moment")
     parser.add_argument("--postgres", type=int, default=50, help="kills of PostgreSQL under a worker")
+    parser.add_argument("--cuts", type=int, default=1000, help="SFTP connections cut in the middle of a file")
     parser.add_argument("--feed-seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -205,7 +228,7 @@ def _read_arguments() -> argparse.Namespace:
 
 def _table(tallies: list[Tally], verdict: feed_harness.Verdict, seed: int) -> str:
     named = Tally(f"all {len(CLIENT_POINTS) + len(WORKER_POINTS)} named places")
-    for tally in tallies[:-2]:
+    for tally in tallies[: len(WORKER_POINTS) + len(CLIENT_POINTS)]:
         named.trials += tally.trials
         named.kills += tally.kills
         named.damaged += tally.damaged

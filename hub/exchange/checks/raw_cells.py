@@ -9,7 +9,7 @@ import polars as pl
 from hub.exchange.checks.context import CheckContext
 from hub.exchange.checks.findings import Findings
 from mappings.catalogue import Field
-from mappings.fields.reading import TEXT, Cells
+from mappings.fields.reading import FILLED, TEXT, Cells
 
 DITTO = ["同上", "〃", "″", '"', "〞", "同上行", "''"]
 
@@ -24,6 +24,7 @@ class RowAbove:
 def take_apart(batch: pl.DataFrame, context: CheckContext, above: RowAbove, findings: Findings) -> dict[str, Cells]:
     """The cells of every field the file has, ditto marks filled in."""
     names = [each.name for each in context.record_type.fields]
+    _mark_merged(batch, names, findings)
     return {
         name: _filled_down(batch, name, cells, above, findings)
         for name in names
@@ -31,10 +32,17 @@ def take_apart(batch: pl.DataFrame, context: CheckContext, above: RowAbove, find
     }
 
 
+def _mark_merged(batch: pl.DataFrame, names: list[str], findings: Findings) -> None:
+    """A value of a merged cell stands in every row it covers; the rows below the first are told of it."""
+    for name in names:
+        if f"{name}__kind" in batch.columns:
+            findings.mark(name, "W_FILLED_DOWN", batch[f"{name}__kind"].fill_null(TEXT) >= FILLED)
+
+
 def _cells(batch: pl.DataFrame, name: str, context: CheckContext) -> Cells | None:
     if name in batch.columns:
         kinds = f"{name}__kind"
-        return Cells(batch[name], batch[kinds].fill_null(TEXT) if kinds in batch.columns else None)
+        return Cells(batch[name], batch[kinds].fill_null(TEXT) % FILLED if kinds in batch.columns else None)
     constant = context.mapping.constants.get(name) if context.mapping else None
     return None if constant is None else Cells(pl.repeat(constant, batch.height, dtype=pl.String, eager=True))
 
