@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import threading
@@ -194,6 +195,20 @@ def test_an_address_that_may_not_be_called_is_not_called(
     assert peer.acts == []
     monkeypatch.setattr(outbound, "is_public", lambda address: True)
     assert hub.run("gongan").taken == 1  # the check is what keeps the hub from its neighbours
+
+
+def test_the_hub_signs_in_with_its_private_key_and_a_file_that_is_none_is_told(hub: ChannelHub, peer: SftpPeer) -> None:
+    declare(hub, peer)
+    text = (hub.settings.channels / "gongan.toml").read_text("utf-8").replace("password_file", "key_file")
+    hub.declare("gongan", text)
+    with pytest.raises(ChannelFailed, match="不是私钥"):
+        hub.run("gongan")
+    written = io.StringIO()
+    paramiko.ECDSAKey.generate().write_private_key(written)
+    hub.secret("gongan.word", written.getvalue())
+    peer.put("m.csv", ROWS)
+    assert hub.run("gongan").taken == 1
+    assert peer.passwords == []
 
 
 @pytest.mark.parametrize("name", ["../x.csv", "a/b.csv", "..", "a\\b.csv", "a\x00.csv", "\u202ea.csv", ""])

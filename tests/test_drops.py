@@ -159,12 +159,12 @@ def test_while_a_person_must_decide_there_is_a_provisional_receipt(drops: Drops)
     drop(drops, "a.csv")
     drops.look()
     answer = drops.settings.drops / "health" / "receipts" / "a.csv.receipt.json"
-    for state in ("asking", "received"):
+    for state in ("braked", "received"):
         assert answer.exists() == (state == "received")
         with drops.database.begin() as connection:
             connection.execute(update(submission).values(state=state))
         assert drops.look().waiting == 1
-        assert json.loads(answer.read_text("utf-8"))["state"] == "asking"
+        assert json.loads(answer.read_text("utf-8"))["state"] == "braked"
     finish(drops)
     assert json.loads(answer.read_text("utf-8"))["state"] == "merged"
 

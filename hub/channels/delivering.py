@@ -42,8 +42,6 @@ def deliver_by_sftp(tools: Tools, name: str, channel: SftpDeliver, state: State)
         raise ChannelFailed(str(wrong), alarm=True) from None
     except (SftpFailed, OSError) as wrong:
         raise ChannelFailed(str(wrong) if isinstance(wrong, SftpFailed) else type(wrong).__name__) from None
-    except ValueError:
-        raise ChannelFailed(f"{channel.key_file}: 不是私钥 not a private key", alarm=True) from None
 
 
 def deliver_to_folder(tools: Tools, name: str, channel: OutFolder, state: State) -> Ran:

@@ -13,7 +13,17 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 from zoneinfo import ZoneInfo
 
-from adapters.channels.sftp_client import Changed, Remote, Server, SftpFailed, TooMuch, Visit, WrongHostKey, visiting
+from adapters.channels.sftp_client import (
+    Changed,
+    Remote,
+    Server,
+    SftpFailed,
+    TooMuch,
+    Visit,
+    WrongHostKey,
+    read_private_key,
+    visiting,
+)
 from adapters.outbound import CallRefused, listed_address
 from hub import jobs
 from hub.channels.declarations import SftpChannel, SftpFetch
@@ -37,7 +47,7 @@ def server_of(tools: Tools, channel: SftpChannel) -> Server:
         raise ChannelFailed(str(refused), alarm=True) from None
     except OSError as wrong:
         raise ChannelFailed(f"{channel.host}: {type(wrong).__name__}") from None
-    key = read_secret(tools.settings, channel.key_file) + "\n" if channel.key_file else ""
+    key = _private_key(tools, channel.key_file) if channel.key_file else ""
     password = read_secret(tools.settings, channel.password_file) if channel.password_file else ""
     return Server(
         address=str(address),
@@ -50,6 +60,15 @@ def server_of(tools: Tools, channel: SftpChannel) -> Server:
     )
 
 
+def _private_key(tools: Tools, name: str) -> str:
+    text = read_secret(tools.settings, name) + "\n"
+    try:
+        read_private_key(text)
+    except ValueError:
+        raise ChannelFailed(f"{name}: 不是私钥 not a private key", alarm=True) from None
+    return text
+
+
 def fetch(tools: Tools, name: str, channel: SftpFetch, state: State) -> Ran:
     """One visit: take what has settled."""
     try:
@@ -59,8 +78,6 @@ def fetch(tools: Tools, name: str, channel: SftpFetch, state: State) -> Ran:
         raise ChannelFailed(str(wrong), alarm=True) from None
     except (SftpFailed, OSError) as wrong:
         raise ChannelFailed(_told(wrong)) from None
-    except ValueError:
-        raise ChannelFailed(f"{channel.key_file}: 不是私钥 not a private key", alarm=True) from None
 
 
 def _told(wrong: Exception) -> str:

@@ -32,7 +32,7 @@ def release(number: Number, organisation: Organisation, as_json: Json = False, h
     with opened(home) as hub:
         submission_id = _find(hub, number)
         let_happen(hub.database, hub.settings, operator(organisation), submission_id)
-        _finish(hub, number, submission_id, as_json=as_json)
+        _show_outcome(hub, number, submission_id, as_json=as_json)
 
 
 @verb(deciding, Right.OPERATE, "withdraw")
@@ -46,7 +46,7 @@ def withdraw(
     with opened(home) as hub:
         submission_id = _find(hub, number)
         refuse(hub.database, hub.settings, operator(organisation), submission_id, reason)
-        _finish(hub, number, submission_id, as_json=as_json)
+        _show_outcome(hub, number, submission_id, as_json=as_json)
 
 
 @verb(deciding, Right.OPERATE, "undo")
@@ -73,7 +73,7 @@ def undo(
             _tell(msgspec.to_builtins(preview), as_json)
             return
         entered = take_back(hub.database, hub.settings, actor, submission_id, reason, hub.catalogue)
-        _finish(hub, entered.receipt_number, entered.submission_id, as_json=as_json)
+        _show_outcome(hub, entered.receipt_number, entered.submission_id, as_json=as_json)
 
 
 @verb(deciding, Right.OPERATE, "nil")
@@ -116,7 +116,7 @@ def _find(hub: Opened, number: str) -> UUID:
     return found
 
 
-def _finish(hub: Opened, number: str, submission_id: UUID, *, as_json: bool) -> None:
+def _show_outcome(hub: Opened, number: str, submission_id: UUID, *, as_json: bool) -> None:
     """Wait until it is done, then show its receipt."""
     from hub import jobs
     from hub.exchange import receipts

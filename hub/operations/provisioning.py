@@ -182,7 +182,7 @@ _GRANTS = (
     "GRANT SELECT ON ALL TABLES IN SCHEMA {d} TO hub_app",
     "GRANT INSERT, UPDATE ON {d}.submission, {d}.delivery, {d}.subscription, {d}.subscription_version TO hub_app",
     "GRANT INSERT, UPDATE ON {d}.area, {d}.area_version, {d}.idempotency_key TO hub_app",
-    "GRANT INSERT, UPDATE ON {d}.header_choice TO hub_app",
+    "GRANT INSERT, UPDATE, DELETE ON {d}.header_choice TO hub_app",
     "GRANT INSERT ON {d}.audit, {d}.sftp_event TO hub_app",
     "REVOKE SELECT ON {d}.audit, {d}.audit_seal, {d}.audit_archive, {d}.difference, {d}.operation FROM hub_app",
     "REVOKE INSERT, UPDATE, DELETE ON {d}.audit_archive FROM hub_worker",

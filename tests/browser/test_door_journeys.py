@@ -37,7 +37,7 @@ def test_a_workbook_goes_back_and_forth_until_every_row_is_in(page: Page, site: 
     sign_in(page, "gongan")
     send(page, sheet(tmp_path / "迁入人员.xlsx", [move_in(1), move_in(2), *bad]))
     wait_until_final(page)
-    assert counts(page)[:5] == [4, 2, 0, 1, 1]
+    assert counts(page) == [4, 2, 0, 1, 1]
     with page.expect_download() as download:
         page.click("text=下载带标注的原表")
     returned = tmp_path / download.value.suggested_filename
@@ -50,7 +50,7 @@ def test_a_workbook_goes_back_and_forth_until_every_row_is_in(page: Page, site: 
     book.save(returned)
     send(page, returned)
     wait_until_final(page)
-    assert counts(page)[:5] == [4, 2, 2, 0, 0]
+    assert counts(page) == [4, 2, 2, 0, 0]
     expect(page.locator(".thread li")).to_have_count(2)
     expect(page.locator(".alert-box.done")).to_have_text("没有差错。")
 
@@ -88,8 +88,8 @@ def test_columns_are_explained_once_and_a_colleague_releases_what_is_unusual(
     assert page.url == place
     page.click("text=查看影响并复核")
     expect(page.locator("table.samples")).to_contain_text("李秀英")
-    page.click("text=放行")
+    page.click("button:text-is('放行')")
     page.wait_for_url(re.compile(r"/submissions/[0-9a-f-]{36}$"))
     wait_until_final(page)
-    assert counts(page)[:5] == [1, 1, 0, 0, 0]
+    assert counts(page) == [1, 1, 0, 0, 0]
     expect(page.locator(".stages")).to_contain_text("gongan2")
