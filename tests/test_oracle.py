@@ -193,6 +193,13 @@ def test_they_stay_the_same_through_longer_stories(district: District, happening
     live_through(district, happenings)
 
 
+def test_a_home_that_is_taken_back_takes_its_records_along(district: District) -> None:
+    """A void of nobody's record places a person; the next row of the same file follows that home, then it is gone."""
+    place = {"id_no": PEOPLE[0], "name": "甲"}
+    rows = ({**place, "person_area": 5, "change_kind": "void"}, {**place, "person_area": None, "change_kind": "new"})
+    live_through(district, [Sent("resident_roll", "999001001", tuple(tuple(row.items()) for row in rows))])
+
+
 def live_through(district: District, happenings: list[Sent | Merged]) -> None:
     """One story in one transaction, rolled back at its end."""
     with district.database.engine.connect() as connection, connection.begin() as transaction:

@@ -270,6 +270,18 @@ def test_undo_asked_twice_is_done_once(hub: Hub, catalogue: Catalogue) -> None:
     assert (read(hub, jobs_of), read(hub, "SELECT last_seq FROM {d}.feed_head")) == ([(1,)], [(6,)])
 
 
+def test_what_was_taken_back_may_be_sent_again(hub: Hub, catalogue: Catalogue) -> None:
+    """An undo is no statement about the records: the same rows in the right file are news, not an old version."""
+    send(hub, catalogue, csv_of(move_in(1)))
+    renamed, voided = move_in(1, 姓名="王大明"), move_in(2)
+    for content in (csv_of(renamed, voided), csv_of(voided, renamed)):
+        sent = send(hub, catalogue, content)
+        assert receipt(hub, catalogue, sent)["counts"]["accepted"] == 2
+        take(hub, catalogue, sent.submission_id)
+    now = read(hub, "SELECT name, voided FROM {d}.rec_hukou_move_in ORDER BY voided")
+    assert now == [("王小明", False), ("王小明", True)]
+
+
 def test_an_undo_of_many_changes_waits_for_the_second_person(hub: Hub, catalogue: Catalogue) -> None:
     sent = send(hub, catalogue, rows(1, 25))
     asked = take(hub, catalogue, sent.submission_id)

@@ -1,4 +1,4 @@
-"""The demo's files go in through the real doors: the command, the drop folder, the HTTP interface with a key."""
+"""The demo's files go in through the real doors: the command, the drop folder, SFTP and the HTTP interface with keys."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ import msgspec
 import uvicorn
 
 from drops.scan import Drops
+from drops.sftp import open_door
 from hub import jobs
 from hub.app import create_app
 from hub.database import Database, run_sql
 from hub.demo.founding import KINDS
 from hub.demo.plan import Parcel
+from hub.demo.sftp_sender import SftpSender
 from hub.errors import HubError
 from hub.keyring import Keyring
 from hub.registry.permissions import ROLES, Actor
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
-DOORS = {"labour": "api", "civil_affairs": "folder"}  # everybody else: the command
+DOORS = {"labour": "api", "civil_affairs": "folder", "health": "sftp"}  # everybody else: the command
 _PATIENCE_SECONDS = 60.0
 _KEPT_OPEN_SECONDS = 600  # longer than any pause between two files: a line just closed looks like a failure
 _PATIENCE_WITHOUT_PROGRESS = 120.0
@@ -60,6 +62,7 @@ class Doors:
     catalogue: Catalogue
     client: httpx.Client
     keys: dict[str, str]
+    sftp: SftpSender
 
     def send(self, parcel: Parcel) -> Sent:
         door = DOORS.get(parcel.sender, "command")
@@ -68,6 +71,8 @@ class Doors:
             sent.receipt = self._post(parcel)
         elif door == "folder":
             self._drop(parcel)
+        elif door == "sftp":
+            self.sftp.put(parcel.path, f"/in/{parcel.record_type}/{parcel.period}/{parcel.path.name}")
         else:
             sent.receipt = self._submit(parcel)
         return sent
@@ -108,6 +113,15 @@ class Doors:
         now = time.time_ns()
         os.utime(target, ns=(now, now))
 
+    def let_in(self, folder: Drops) -> None:
+        """Look until what was dropped or came by SFTP has its submission."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while folder.look().unsettled or self.sftp.is_waiting():
+            if time.monotonic() > deadline:
+                raise DoorShut("SFTP 收到的文件没有入账。 A file that came by SFTP was not taken.")
+            time.sleep(0.05)
+        folder.look()
+
     def work_off(self) -> None:
         """Run the jobs until every submission is final. A worker leaves while a job waits for another's lock: call again."""
         deadline = time.monotonic() + _PATIENCE_WITHOUT_PROGRESS
@@ -127,10 +141,10 @@ class Doors:
         return int(str(rows[0][0]))
 
     def collect(self, folder: Drops, sent: list[Sent]) -> None:
-        """Read the receipts the folder door wrote beside the inboxes."""
+        """Read the receipts that were written beside the inboxes."""
         folder.look()
         for one in sent:
-            if one.door == "folder" and not one.receipt:
+            if one.door in ("folder", "sftp") and not one.receipt:
                 one.receipt = _receipt_beside(self.settings.drops / one.parcel.sender, one.parcel.path.name)
 
 
@@ -145,6 +159,22 @@ def _actor(sender: str) -> Actor:
     kind = KINDS.get(sender, "town")
     role = {"town": "town_officer", "care": "care_worker"}.get(kind, "department_clerk")
     return Actor(name="command:demo", organisation=sender, kind=kind, door="command", rights=ROLES[role])
+
+
+@contextmanager
+def sftp_open(
+    database: Database, settings: Settings, catalogue: Catalogue, sender: str, key: Path
+) -> Iterator[SftpSender]:
+    """The real SFTP door on a free port of 127.0.0.1, and a sender with its key."""
+    policy = msgspec.structs.replace(settings.sftp, host="127.0.0.1", port=0, free_space_floor=0)
+    at_any_port = msgspec.structs.replace(settings, sftp=policy, drop_scan_seconds=0.5)
+    served = Database(settings.database_url or "", settings.district, audit_key=Keyring.load(settings.home).audit_key)
+    try:
+        with open_door(database, served, at_any_port, catalogue) as door:
+            with SftpSender(door.port, sender, key, door.fingerprint, settings.drops / sender) as connected:
+                yield connected
+    finally:
+        served.close()
 
 
 @contextmanager

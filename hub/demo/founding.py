@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from sqlalchemy import Connection
 
 from hub.demo.areas import DISTRICT_NAME, VALID_FROM, District, area_rows
@@ -13,7 +15,7 @@ from hub.demo.departments import UNITS
 from hub.demo.names import PREFIX
 from hub.errors import Conflict
 from hub.registry.accounts import create_account
-from hub.registry.api_keys import issue_key
+from hub.registry.api_keys import issue_key, register_ssh_key
 from hub.registry.areas import import_areas, load_area_index
 from hub.registry.organisations import Organisation, OrganisationKind, list_organisations, save_organisation
 from hub.registry.passwords import new_password
@@ -53,6 +55,9 @@ STAFF = (
 )
 
 
+SFTP_SENDER = "health"
+
+
 class Login(NamedTuple):
     """A demo account as it is printed: never outside a demo."""
 
@@ -74,6 +79,7 @@ def found(connection: Connection, settings: Settings, district: District) -> Fou
     import_areas(connection, FOUNDER, area_rows(district), VALID_FROM)
     _enter_organisations(connection, settings, district)
     founded = Founded(_open_accounts(connection, settings.accounts), _issue_keys(connection))
+    _register_sftp_key(connection, settings.home)
     _write_private(_kept(settings.home), msgspec.json.encode(founded))
     return founded
 
@@ -138,6 +144,19 @@ def _issue_keys(connection: Connection) -> dict[str, str]:
         code: issue_key(connection, FOUNDER, organisation=code, title="演示接口 demo", scopes=scopes).text
         for code in ("labour", "health", "public_security")
     }
+
+
+def sftp_key_of(home: Path) -> Path:
+    """The private key the demo's SFTP sender signs in with."""
+    return home / "demo" / f"{SFTP_SENDER}_sftp_key"
+
+
+def _register_sftp_key(connection: Connection, home: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    _write_private(sftp_key_of(home), key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    scopes = (Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE)
+    register_ssh_key(connection, FOUNDER, SFTP_SENDER, "演示前置机 demo", line, scopes)
 
 
 def _write_private(path: Path, content: bytes) -> None:

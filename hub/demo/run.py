@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from drops.scan import Drops
 from hub.database import Database, run_sql
 from hub.demo.areas import District, make_district
-from hub.demo.doors import Doors, Sent, at_once, serving
-from hub.demo.founding import Founded, already_founded, found, mark_as_demo
+from hub.demo.doors import Doors, Sent, at_once, serving, sftp_open
+from hub.demo.founding import SFTP_SENDER, Founded, already_founded, found, mark_as_demo, sftp_key_of
 from hub.demo.names import PREFIX
 from hub.demo.plan import Parcel, Plan, make_plan
 from hub.demo.reckoning import Reckoned, reckon
@@ -143,16 +143,21 @@ def _found(database: Database, settings: Settings, catalogue: Catalogue, distric
 def _send_all(
     database: Database, settings: Settings, catalogue: Catalogue, plan: Plan, founded: Founded, console: Console
 ) -> list[Sent]:
-    """Month after month: everybody sends, the jobs run until none is left, the folder door answers."""
+    """Month after month: everybody sends, the jobs run until none is left, the folders answer."""
     sent: list[Sent] = []
-    folder = Drops(database, at_once(settings), catalogue)
+    settings = at_once(settings)
+    folder = Drops(database, settings, catalogue)
     folder.lay_out()
-    with serving(settings, catalogue) as client, _progress(console, len(plan.parcels)) as progress:
-        doors = Doors(database, settings, catalogue, client, founded.keys)
+    with (
+        serving(settings, catalogue) as client,
+        sftp_open(database, settings, catalogue, SFTP_SENDER, sftp_key_of(settings.home)) as sftp,
+        _progress(console, len(plan.parcels)) as progress,
+    ):
+        doors = Doors(database, settings, catalogue, client, founded.keys, sftp)
         for month, parcels in _by_month(plan.parcels).items():
             progress.update(progress.task_ids[0], description=month)
             arrived = [doors.send(parcel) for parcel in parcels]
-            folder.look()
+            doors.let_in(folder)
             doors.work_off()
             doors.collect(folder, arrived)
             sent += arrived

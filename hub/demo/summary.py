@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hub.demo.founding import Founded
+from hub.demo.founding import SFTP_SENDER, Founded, sftp_key_of
 from hub.demo.reckoning import Reckoned
 from hub.demo.subscribers import Replayed
 from hub.settings import Settings
@@ -122,3 +122,6 @@ def print_logins(founded: Founded, settings: Settings, console: Console) -> None
     for organisation, key in founded.keys.items():
         console.print(f"接口密钥 API key {organisation}: {key}", highlight=False)
     console.print(f"投递文件夹 drop folders: {settings.drops}", highlight=False)
+    if settings.sftp.enabled:
+        way = f"sftp -P {settings.sftp.port} -i {sftp_key_of(settings.home)} {SFTP_SENDER}@{settings.sftp.host}"
+        console.print(f"SFTP: {way}", highlight=False, soft_wrap=True)

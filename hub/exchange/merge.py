@@ -48,9 +48,11 @@ def merge(
         insert_new(connection, submission_id, source, record_type)
     if record_type.clinical_fields:
         seal_clinical(connection, submission_id, record_type)
+    moved = []
     if outcomes & {"hold", "refuse", "unchanged"}:
-        take_back_homes(connection, submission_id, record_type)
-    moved = move_homes(connection, submission_id, record_type) if moves else []
+        moved += take_back_homes(connection, submission_id, record_type)
+    if moves:
+        moved += move_homes(connection, submission_id, record_type)
     if moved:
         reroute_records_of(connection, submission_id, moved, catalogue)
 
@@ -82,11 +84,16 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
                        WHEN n.disagree OR n.taken THEN 'hold'
                        WHEN r.record_id IS NULL THEN CASE n.change_kind WHEN 'void' THEN 'refuse' ELSE 'new' END
                        WHEN n.change_kind = 'void' THEN CASE WHEN r.voided THEN 'unchanged' ELSE 'void' END
-                       WHEN r.voided AND n.change_kind = 'correct' THEN 'restore'
+                       WHEN r.voided AND (n.change_kind = 'correct' OR EXISTS (
+                            SELECT 1 FROM {{d}}.submission u WHERE u.submission_id = r.submission_id AND u.kind = 'undo'
+                       )) THEN 'restore' -- an undo says nothing of the record: it may come again
                        WHEN r.content_digest = n.content_digest THEN 'unchanged'
                        WHEN n.change_kind = 'new' AND EXISTS (
                             SELECT 1 FROM {{d}}.rec_{record_type.code}_history h
                             WHERE h.record_id = r.record_id AND h.content_digest = n.content_digest
+                              AND NOT EXISTS (
+                                    SELECT 1 FROM {{d}}.submission u WHERE u.undoes = h.submission_id AND u.state = 'merged'
+                              )
                        ) THEN 'older'
                        WHEN r.voided THEN 'restore'
                        ELSE 'update'
@@ -306,11 +313,12 @@ def seal_clinical(connection: Connection, submission_id: UUID, record_type: Reco
     )
 
 
-def take_back_homes(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
-    """A person who began to exist by a row that is not accepted has no home from it."""
+def take_back_homes(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[UUID]:
+    """A person who began to exist by a row that is not accepted has no home from it; whoever had one so far."""
+    taken: list[UUID] = []
     for number, role in enumerate(record_type.people, 1):
         if role.sets_home:
-            run_sql(
+            rows = run_sql(
                 connection,
                 f"""
                 WITH begun AS (
@@ -321,10 +329,13 @@ def take_back_homes(connection: Connection, submission_id: UUID, record_type: Re
                       AND (d.outcome IN ('hold', 'refuse') OR d.finding = 'N_REPEATED_ROW')
                 )
                 UPDATE {{d}}.person p SET home_area = NULL, home_since = NULL
-                FROM begun WHERE p.person_id = begun.person_id
+                FROM begun WHERE p.person_id = begun.person_id AND p.home_area IS NOT NULL
+                RETURNING p.person_id
                 """,
                 submission=submission_id,
             )
+            taken += [cast(UUID, person) for (person,) in rows]
+    return taken
 
 
 def move_homes(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[UUID]:
