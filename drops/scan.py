@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
+from adapters.formats.sandbox import UnreadableFile
 from drops.answers import answer_name, move_aside, receipt_text, replace, step_aside
 from drops.inbox import (
     Claim,
@@ -30,9 +31,10 @@ from drops.inbox import (
     sidecar_of,
 )
 from hub import jobs
-from hub.database import Database
+from hub.database import Database, new_uuid
 from hub.errors import FileRefused, HubError
 from hub.exchange import receipts
+from hub.exchange.returned import write_returned
 from hub.faults import point
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
@@ -178,11 +180,28 @@ class Drops:
                 replace(claimed.folder / _TOLD, receipt["state"])
             return False
         self._write_receipt(claimed, receipt)
+        if any(issue["level"] in ("error", "hold") for issue in receipt["issues"]):
+            self._give_back_workbook(claimed, number)
         if receipt["state"] == "refused" and claimed.path is not None:
             move_aside(claimed.path, self._folder(claimed) / "rejected" / answer_name(claimed.name))
         point("drop.answered")
         release(claimed)
         return True
+
+    def _give_back_workbook(self, claimed: Claim, number: str) -> None:
+        """The sender's own file with the bad cells marked; one that cannot be made keeps no receipt back."""
+        target = self._folder(claimed) / "rejected" / f"{answer_name(claimed.name)}.errors.xlsx"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{new_uuid()}.part")
+        try:
+            with self.database.begin() as connection:
+                row = receipts.find(connection, number)
+                write_returned(connection, self.settings, self.catalogue, row.submission_id, partial)
+            partial.replace(target)
+        except UnreadableFile as wrong:
+            log.error("no workbook is given back for %s: %s", number, wrong.code)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _write_receipt(self, claimed: Claim, receipt: dict[str, Any]) -> None:
         """Under the file's own name; an earlier file's receipt of that name steps aside."""

@@ -161,7 +161,7 @@ class Uploads:
             if there is not None and (not replace or there.holder is not None):
                 raise Refusal(FAILURE, "目标文件已存在。 The target is there already.")
             if there is not None:
-                self._forget(there)
+                self._discard(there)
             upload.note.place = new
             upload.note.is_promised = upload.note.is_promised or (
                 is_unfinished(old.name) and not is_unfinished(new.name)
@@ -175,7 +175,7 @@ class Uploads:
         """Its size."""
         with self.lock:
             upload = self._require(place)
-            self._forget(upload)
+            self._discard(upload)
             return upload.size
 
     def older_than(self, earliest: datetime) -> list[Upload]:
@@ -188,7 +188,7 @@ class Uploads:
             raise Refusal(NO_SUCH_FILE, "没有这个文件，或已被接收。 No such file, or it has been taken.")
         return upload
 
-    def _forget(self, upload: Upload) -> None:
+    def _discard(self, upload: Upload) -> None:
         self._uploads.pop(upload.place, None)
         upload.holder = None
         _clear(upload.folder)
@@ -261,10 +261,10 @@ class Uploads:
             if take(self.drops, dropped, answer_name(place.name), origin) is None:
                 return False
             self._taken[place] = (upload.size, time.monotonic())
-            self._forget(upload)
+            self._discard(upload)
             if sidecar is not None:
                 self._taken[sidecar.place] = (sidecar.size, time.monotonic())
-                self._forget(sidecar)
+                self._discard(sidecar)
         self.on_taken()
         return True
 

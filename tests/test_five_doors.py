@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import openpyxl
 import pytest
 from litestar.testing import TestClient
 from sqlalchemy import select, text
@@ -129,6 +130,11 @@ def through_sftp(hub: Hub, urls: Urls, rows: list[Row], sheet: bytes, folder: Pa
         until(lambda: len(door.ledger()) == 1)
         hub.work()
         until(receipt.exists)
+        with door.visit(SENDER) as client:
+            until(lambda: "死亡.csv.errors.xlsx" in client.listdir("/rejected"))
+            client.get("/rejected/死亡.csv.errors.xlsx", str(folder / "returned.xlsx"))
+    marked = openpyxl.load_workbook(folder / "returned.xlsx").worksheets[0]
+    assert any(cell.comment for row in marked.iter_rows() for cell in row)
 
 
 def through_the_api_in_bulk(hub: Hub, urls: Urls, rows: list[Row], sheet: bytes, folder: Path) -> None:

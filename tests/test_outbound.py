@@ -351,7 +351,10 @@ def test_no_other_module_calls_another_machine() -> None:
         module for module in modules_in("hub/", "admin/", "drops/", "adapters/", "mappings/") if not _plays(module)
     ]
     calling = {module for module in rooms if _imports_a_caller(imports_of(module))}
-    assert calling == {"adapters/outbound.py", "adapters/client.py"}  # the latter runs at the departments, and calls the hub
+    assert calling == {
+        "adapters/outbound.py",
+        "adapters/client.py",
+    }  # the latter runs at the departments, and calls the hub
 
 
 def _plays(module: str) -> bool:

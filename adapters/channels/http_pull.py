@@ -140,7 +140,7 @@ def _counted(source: Source, url: str, step: int, found: int) -> str | None:
     return _with(url, {source.parameter: str(number + step)})
 
 
-def _next_page(source: Source, url: str, found: int, answered: Any, reply: Reply) -> str | None:
+def _following_address(source: Source, url: str, found: int, answered: Any, reply: Reply) -> str | None:
     return _counted(source, url, 1, found)
 
 
@@ -170,7 +170,7 @@ def _next_link(source: Source, url: str, found: int, answered: Any, reply: Reply
 
 _NEXT_URLS: dict[str, Callable[[Source, str, int, Any, Reply], str | None]] = {
     "none": lambda source, url, found, answered, reply: None,
-    "page": _next_page,
+    "page": _following_address,
     "offset": _next_offset,
     "cursor": _next_cursor,
     "link": _next_link,

@@ -56,7 +56,7 @@ def _deliver(tools: Tools, name: str, channel: SftpDeliver | OutFolder, state: S
     with tools.database.begin() as connection:
         actor = reader(connection, name, channel.organisation)
     while more and written < channel.most_pages:
-        page = _next_page(tools, name, channel, actor, cursor, write)
+        page = _fetch_page(tools, name, channel, actor, cursor, write)
         if page.count:
             _lay_down(tools, name, channel, page, write)
             written += 1
@@ -65,7 +65,7 @@ def _deliver(tools: Tools, name: str, channel: SftpDeliver | OutFolder, state: S
     return Ran(taken=written, waiting=int(more), look_again=1.0 if more else None)
 
 
-def _next_page(
+def _fetch_page(
     tools: Tools, name: str, channel: SftpDeliver | OutFolder, actor: Actor, cursor: str | None, write: Write
 ) -> slices.Page:
     """A cursor of an earlier epoch (rights changed, a backup restored) is answered with the whole slice first."""

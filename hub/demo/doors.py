@@ -170,9 +170,11 @@ def sftp_open(
     at_any_port = msgspec.structs.replace(settings, sftp=policy, drop_scan_seconds=0.5)
     served = Database(settings.database_url or "", settings.district, audit_key=Keyring.load(settings.home).audit_key)
     try:
-        with open_door(database, served, at_any_port, catalogue) as door:
-            with SftpSender(door.port, sender, key, door.fingerprint, settings.drops / sender) as connected:
-                yield connected
+        with (
+            open_door(database, served, at_any_port, catalogue) as door,
+            SftpSender(door.port, sender, key, door.fingerprint, settings.drops / sender) as connected,
+        ):
+            yield connected
     finally:
         served.close()
 

@@ -84,7 +84,10 @@ def count_row_errors(connection: Connection, submission_id: UUID) -> Sequence[Ro
 
 
 def month_board(connection: Connection, actor: Actor, month: str) -> Sequence[Row[Any]]:
-    """For each organisation and record type of the month: files, counts, unfinished files, and when the last one came."""
+    """For each organisation and record type of the month: files, counts, unfinished files, and when the last one came.
+
+    What was sent for the month, or said to be nothing: no history filled in later, nothing taken back.
+    """
     unfinished = func.count().filter(submission.c.state.not_in(FINAL_STATES))
     failed = func.count().filter(submission.c.state.in_(("refused", "failed")))
     counts = [
@@ -98,7 +101,12 @@ def month_board(connection: Connection, actor: Actor, month: str) -> Sequence[Ro
         failed.label("failed"),
         *counts,
         func.max(submission.c.received_at).label("last_received_at"),
-    ).where(Scope(actor=actor).counts(submission), submission.c.period == month, submission.c.dry_run.is_(False))
+    ).where(
+        Scope(actor=actor).counts(submission),
+        submission.c.period == month,
+        submission.c.dry_run.is_(False),
+        submission.c.kind.in_(("regular", "nil")),
+    )
     return connection.execute(query.group_by(submission.c.organisation, submission.c.record_type)).all()
 
 

@@ -173,8 +173,13 @@ def _views(catalogue: Catalogue) -> Iterator[str]:
         " SELECT a.area_id, t.area_id AS leaf_id, CASE t.kind WHEN 'village' THEN t.parent_id ELSE t.area_id END AS town_id"
         " FROM {d}.area a JOIN {d}.area t ON t.area_id = coalesce(a.successor_id, a.area_id) WHERE t.kind <> 'district'"
     )
-    # by its owner's right: of which kind a submission is says nothing of anybody, and towns need it of all of them
-    yield "CREATE OR REPLACE VIEW {d}.submission_kind AS SELECT submission_id, kind FROM {d}.submission"
+    # by its owner's right: of which kind a submission is says nothing of anybody, and towns need it of all of them;
+    # what takes history back is history too
+    yield (
+        "CREATE OR REPLACE VIEW {d}.submission_kind AS SELECT s.submission_id,"
+        " CASE WHEN s.kind = 'undo' AND o.kind = 'backfill' THEN o.kind ELSE s.kind END AS kind"
+        " FROM {d}.submission s LEFT JOIN {d}.submission o ON o.submission_id = s.undoes"
+    )
     yield "DROP VIEW IF EXISTS {d}.record_person"
     branches = [
         f"SELECT '{t.code}'::text AS record_type, record_id, '{role.role}'::text AS role, {role.role}_ref AS person_id"
