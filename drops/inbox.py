@@ -137,6 +137,12 @@ def claim(drops: Path, dropped: Dropped) -> Claim | None:
 def take(drops: Path, dropped: Dropped, name: str, origin: Origin) -> Claim | None:
     """Make ``dropped.path`` a claim called ``name``. A folder still empty may be cleared away by another: then None."""
     folder = drops / dropped.organisation / ".claimed" / str(new_uuid())
+    folder.mkdir(mode=0o700, parents=True)
+    with held(_read_claim(folder)) as mine:  # what was promised is not cleared away before the file is there
+        return _fill(folder, dropped, name, origin) if mine else None
+
+
+def _fill(folder: Path, dropped: Dropped, name: str, origin: Origin) -> Claim | None:
     place = folder / dropped.record_type / (dropped.period or _NO_PERIOD)
     try:
         place.mkdir(mode=0o700, parents=True)

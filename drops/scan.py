@@ -119,8 +119,8 @@ class Drops:
                 if sidecar_of(dropped.path) or self.watched.is_settled(dropped.path):
                     claim(self.settings.drops, dropped)
                     continue
-            except OSError as wrong:  # of this file alone: the others are taken
-                log.error("a drop of %s cannot be taken: %s", sender.code, wrong.strerror)
+            except Exception as wrong:  # of this file alone: the others are taken
+                log.error("a drop of %s cannot be taken: %s", sender.code, type(wrong).__name__)
             looked.unsettled += 1
             unsettled.append(dropped.path)
         return unsettled
@@ -145,8 +145,8 @@ class Drops:
                 return
             self._reject(claimed, refused)
             looked.rejected += 1
-        except OSError as wrong:  # of this file alone: the others go on
-            log.error("a drop of %s is kept for later: %s", sender.code, wrong.strerror)
+        except Exception as wrong:  # of this file alone: the others go on
+            log.error("a drop of %s is kept for later: %s", sender.code, type(wrong).__name__)
 
     def _accept(self, sender: Sender, claimed: Claim) -> None:
         assert claimed.path is not None
@@ -255,7 +255,7 @@ def _actor(sender: Sender, origin: Origin) -> Actor:
 def _noted(claimed: Claim) -> str | None:
     try:
         return str(json.loads((claimed.folder / _NOTE).read_text("utf-8"))["receipt"])
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError):  # never written, or not whole: the gate knows the same bytes
         return None
 
 

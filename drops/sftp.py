@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from adapters.sftp.door import Refusal
 from adapters.sftp.host_key import fingerprint_of, load_host_key
 from adapters.sftp.server import SftpServer
 from drops.scan import Drops
@@ -90,7 +91,7 @@ def _keep_looking(door: HubDoor, drops: Drops, looking: threading.Event, stoppin
         waits = [_settle(uploads, door.settings.drop_quiet_seconds) for uploads in door.all_uploads()]
         looked = look_safely(drops)
         if count % _TIDY_EVERY_LOOKS == 0:
-            _tidy(door)
+            _tidy_safely(door)
         count += 1
         busy = any(waits) or looked.waiting or looked.accepted
         looking.wait(min(_ANSWER_SECONDS, door.settings.drop_scan_seconds) if busy else door.settings.drop_scan_seconds)
@@ -99,9 +100,16 @@ def _keep_looking(door: HubDoor, drops: Drops, looking: threading.Event, stoppin
 def _settle(uploads: Uploads, quiet_seconds: float) -> bool:
     try:
         return uploads.settle(quiet_seconds)
-    except OSError as wrong:
-        log.error("uploads of %s are left for later: %s", uploads.organisation, wrong.strerror)
+    except Exception as wrong:  # whatever one sender sent: the others are served
+        log.error("uploads of %s are left for later: %s", uploads.organisation, type(wrong).__name__)
         return True
+
+
+def _tidy_safely(door: HubDoor) -> None:
+    try:
+        _tidy(door)
+    except (Refusal, OSError) as wrong:  # gone or gone on with meanwhile
+        log.info("not everything could be tidied: %s", type(wrong).__name__)
 
 
 def _tidy(door: HubDoor) -> None:
@@ -117,7 +125,7 @@ def _tidy(door: HubDoor) -> None:
                 witness.tell("remove", upload.place.name, size=upload.size, reason="incomplete")
             except Unwitnessed:
                 return
-            uploads.remove(upload.place)
+            uploads.remove_left(upload)
 
 
 @contextmanager

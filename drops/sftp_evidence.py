@@ -45,20 +45,19 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
         self, act: str, path: str = "", *, size: int | None = None, outcome: str = "done", **facts: object
     ) -> None:
         """Written when this returns; Unwitnessed."""
-        shown = path.encode("utf-8", "replace").decode().replace("\0", "\\0")[:_LONGEST_PATH]
         self.evidence.write(
             {
                 "event_id": new_uuid(),
                 "at": utc_now(),
                 "session_id": self.session,
                 "organisation": self.organisation,
-                "actor": self.actor[:200],
+                "actor": _shown(self.actor)[:200],
                 "address": self.address,
                 "act": act,
-                "path": shown,
+                "path": _shown(path)[:_LONGEST_PATH],
                 "size": size,
-                "outcome": outcome,
-                "facts": facts,
+                "outcome": _shown(outcome),
+                "facts": {name: _shown(told) if isinstance(told, str) else told for name, told in facts.items()},
             }
         )
 
@@ -110,14 +109,27 @@ class Evidence:
         return group
 
     def _write(self, group: list[_Waiting]) -> None:
-        try:
-            insert_events(self._database, [waiting.row for waiting in group])
+        """Together; where that fails, one by one: the row of one session keeps nobody else's back."""
+        if not self._is_inserted(group) and len(group) > 1:
             for waiting in group:
-                waiting.is_written = True
-        except Exception as wrong:  # whatever it was: nobody may believe it was written
-            log.error("evidence of the SFTP door cannot be written: %s", type(wrong).__name__)
+                self._is_inserted([waiting])
         for waiting in group:
             waiting.done.set()
+
+    def _is_inserted(self, group: list[_Waiting]) -> bool:
+        try:
+            insert_events(self._database, [waiting.row for waiting in group])
+        except Exception as wrong:  # whatever it was: nobody may believe it was written
+            log.error("evidence of the SFTP door cannot be written: %s", type(wrong).__name__)
+            return False
+        for waiting in group:
+            waiting.is_written = True
+        return True
+
+
+def _shown(text: str) -> str:
+    """What a client wrote, as PostgreSQL can keep it."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\\0")
 
 
 def insert_events(database: Database, rows: list[dict[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from drops.sftp_names import flaw_of
 from drops.sftp_uploads import Upload, Uploads
 
 _LOOK_AT_DISK_EVERY = 8 * 1024 * 1024
+_GRANT_BYTES = 1024 * 1024  # written before the quota is looked at again
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +34,7 @@ class UploadFile:
     def __init__(self, uploads: Uploads, upload: Upload, path: str, witness: Witness, bounds: Bounds) -> None:
         self._uploads, self._upload, self._path, self._witness, self._bounds = uploads, upload, path, witness, bounds
         self._handle = os.open(upload.content, os.O_WRONLY | os.O_NOFOLLOW)
-        self._quota = bounds.quota_bytes - (uploads.used_bytes() - upload.size)
-        self._unlooked = 0
+        self._granted = self._unlooked = 0
         self._failed = self._appends = False
         upload.holder, upload.touched = self, time.monotonic()
 
@@ -119,12 +119,19 @@ class UploadFile:
             raise Refusal(BAD_MESSAGE, "写入位置超出文件末尾。 Writing beyond the end leaves a hole.")
         if end > self._bounds.file_bytes:
             raise Refusal(FAILURE, f"文件超过 {self._bounds.file_bytes} 字节上限。 The file is larger than allowed.")
-        if end > self._quota:
-            raise Refusal(FAILURE, "待处理文件已达配额，请稍后再传。 The quota of waiting files is used up: try later.")
+        if end > self._granted:
+            self._grant(end)
         self._unlooked += length
         if self._unlooked >= _LOOK_AT_DISK_EVERY:
             self._unlooked = 0
             require_space(self._upload.folder, self._bounds.free_bytes)
+
+    def _grant(self, end: int) -> None:
+        """What all files of the organisation have now counts, those being written beside this one too."""
+        others = self._uploads.used_bytes() - self._upload.size
+        if others + end > self._bounds.quota_bytes:
+            raise Refusal(FAILURE, "待处理文件已达配额，请稍后再传。 The quota of waiting files is used up: try later.")
+        self._granted = min(end + _GRANT_BYTES, self._bounds.quota_bytes - others)
 
 
 def require_space(folder: Path, free_bytes: int) -> None:

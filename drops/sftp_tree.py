@@ -57,7 +57,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     bounds: Bounds
     open_files: int
     witness: Witness
-    still_welcome: Callable[[], bool]  # the key is asked for again at every opening
+    still_welcome: Callable[[], bool]  # the key is asked for again at every act
     on_bad_path: Callable[[], None]
 
 
@@ -88,6 +88,7 @@ class VisitorTree:
 
     def entries(self, path: str) -> list[Entry]:
         names = self._names(path, looking=True)
+        self._require_welcome("list", path)
         self._require_folder(names)
         if not names:
             return [_folder(name) for name in self._rooms()]
@@ -130,12 +131,12 @@ class VisitorTree:
 
     def open(self, path: str, mode: Mode) -> OpenedFile:
         names = self._names(path)
-        if not self._visit.still_welcome():
-            self._refuse("open", path, DENIED, "密钥已失效。 The key is no longer good.")
+        self._require_welcome("open", path)
         self._open = [each for each in self._open if each.is_open]
         if len(self._open) >= self._visit.open_files:
             self._refuse("open", path, FAILURE, "同时打开的文件过多。 Too many files are open at once.")
-        file = _Counted(self._open_upload(path, names, mode) if mode.write else self._open_answer(path, names))
+        opened = self._open_upload(path, names, mode) if mode.write else self._open_answer(path, names)
+        file = _Counted(opened, lambda: self._require_welcome("close", path))
         self._open.append(file)
         return file
 
@@ -169,7 +170,7 @@ class VisitorTree:
         if upload is None:
             upload = self._uploads.begin(place, self._origin, self._visit.session)
         else:
-            self._uploads.reopen(upload, self._origin, self._visit.session, anew=mode.truncate)
+            self._uploads.reopen(upload, self._origin, self._visit.session)
         file = UploadFile(self._uploads, upload, path, self._witness, self._visit.bounds)
         if mode.truncate:
             file.start_again()
@@ -190,6 +191,7 @@ class VisitorTree:
 
     def rename(self, old: str, new: str, *, replace: bool) -> None:
         before, after = self._names(old), self._names(new)
+        self._require_welcome("rename", old)
         source, target = (
             self._place_to_write("rename", old, before),
             self._place_to_write("rename", new, after),
@@ -201,6 +203,7 @@ class VisitorTree:
 
     def remove(self, path: str) -> None:
         place = self._place_to_write("remove", path, self._names(path))
+        self._require_welcome("remove", path)
         upload = self._uploads.find(place)
         if upload is None:
             raise _no_such_file()
@@ -262,20 +265,29 @@ class VisitorTree:
             raise
         return place
 
+    def _require_welcome(self, act: str, path: str) -> None:
+        if not self._visit.still_welcome():
+            self._refuse(act, path, DENIED, "密钥已失效。 The key is no longer good.")
+
     def _refuse(self, act: str, path: str, code: int, sentence: str) -> None:
         self._witness.tell("refused", path, outcome=act, reason=sentence)
         raise Refusal(code, sentence)
 
 
 class _Counted:
-    """An open file, counted as long as it is one."""
+    """An open file, counted as long as it is one. Whoever is welcome no longer cannot say that it is whole."""
 
-    def __init__(self, file: OpenedFile) -> None:
-        self._file, self.is_open = file, True
+    def __init__(self, file: OpenedFile, require_welcome: Callable[[], None]) -> None:
+        self._file, self._require_welcome, self.is_open = file, require_welcome, True
         self.read, self.write, self.entry, self.resize = file.read, file.write, file.entry, file.resize
 
     def finish(self) -> None:
         self.is_open = False
+        try:
+            self._require_welcome()
+        except Refusal:
+            self._file.abandon()
+            raise
         self._file.finish()
 
     def abandon(self) -> None:

@@ -61,6 +61,7 @@ class Upload:
         self.holder: object | None = None  # the open file that may write
         self.touched = time.monotonic()
         self.judged: tuple[int, Completeness] | None = None
+        self.hashed: tuple[int, str] | None = None  # of so many bytes
         self.is_told = False
 
     @property
@@ -138,16 +139,16 @@ class Uploads:
             self._taken.pop(place, None)
             return upload
 
-    def reopen(self, upload: Upload, origin: Origin, session: str, *, anew: bool) -> None:
+    def reopen(self, upload: Upload, origin: Origin, session: str) -> None:
         """Go on with one that is closed or cut; one that is being written only when its writer fell silent."""
         with self.lock:
             if self._uploads.get(upload.place) is not upload:
                 raise Refusal(NO_SUCH_FILE, "文件已被接收。 It has just been taken.")
             if upload.holder is not None and time.monotonic() - upload.touched < _TAKEOVER_SECONDS:
                 raise Refusal(FAILURE, "另一会话正在写入该文件。 Another session is writing this file.")
-            upload.holder, upload.is_told, upload.judged = None, False, None
+            upload.holder, upload.is_told, upload.judged, upload.hashed = None, False, None, None
             upload.note.session, upload.note.actor, upload.note.address = session, origin.actor, origin.address
-            upload.note.is_promised = upload.note.is_promised and not anew
+            upload.note.is_promised = False  # what was said of fewer bytes says nothing of these
             upload.save("open")
             untell(self.drops, self.organisation, upload.place.name)
 
@@ -178,6 +179,12 @@ class Uploads:
             self._discard(upload)
             return upload.size
 
+    def remove_left(self, upload: Upload) -> None:
+        """Unless somebody went on with it meanwhile."""
+        with self.lock:
+            if self._uploads.get(upload.place) is upload and upload.holder is None:
+                self._discard(upload)
+
     def older_than(self, earliest: datetime) -> list[Upload]:
         """What nobody touched since and nobody is writing."""
         return [upload for upload in self.waiting() if upload.holder is None and upload.note.at < earliest]
@@ -201,10 +208,9 @@ class Uploads:
         if sidecar_kind(upload.place.name):
             return self._take_described_by(upload)
         sidecar = self._sidecar_of(upload)
-        if sidecar is not None:
-            promise = read_promise(sidecar.content, sidecar.place.name)
-            if upload.note.state == "closed" or (upload.note.state == "cut" and _is_kept(promise, upload)):
-                return self._take(upload, promise, sidecar)
+        promise = read_promise(sidecar.content, sidecar.place.name) if sidecar else Promise()
+        if sidecar is not None and _speaks_of(sidecar, promise, upload):
+            return self._take(upload, promise, sidecar)
         said = upload.note.is_promised and not is_unfinished(upload.place.name)
         return said and upload.note.state == "closed" and self._take(upload, Promise())
 
@@ -223,13 +229,16 @@ class Uploads:
             if upload.holder is not None or sidecar_kind(upload.place.name) or self.take_if_said(upload):
                 continue
             quiet = time.monotonic() - upload.touched
-            if quiet >= quiet_seconds and self._has_its_end(upload) and self._take(upload, Promise()):
+            if quiet >= quiet_seconds and self._has_its_end(upload) and self._take_as_it_is(upload):
                 continue
             waits = True
             if quiet >= LONG_QUIET * quiet_seconds and not upload.is_told:
                 upload.is_told = True
                 tell_it_waits(self.drops, self.organisation, upload.place.name, upload.size, upload.note.state)
         return waits
+
+    def _take_as_it_is(self, upload: Upload) -> bool:
+        return self._take(upload, Promise(), self._sidecar_of(upload))
 
     def _has_its_end(self, upload: Upload) -> bool:
         if upload.note.state != "closed" or is_unfinished(upload.place.name):
@@ -293,12 +302,22 @@ def is_unfinished(name: str) -> bool:
     return name.lower().endswith(UNFINISHED)
 
 
+def _speaks_of(sidecar: Upload, promise: Promise, upload: Upload) -> bool:
+    """A digest or a size may come first. One that only says "whole" says it of what was there by then."""
+    if upload.note.state == "cut":
+        return _is_kept(promise, upload)
+    is_late = promise != Promise() or sidecar.note.at >= upload.note.at
+    return upload.note.state == "closed" and is_late
+
+
 def _is_kept(promise: Promise, upload: Upload) -> bool:
     """Of a cut upload nothing is believed but its digest."""
     if promise.sha256 is None or promise.size not in (None, upload.size):
         return False
-    with upload.content.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == promise.sha256
+    if upload.hashed is None or upload.hashed[0] != upload.size:
+        with upload.content.open("rb") as file:
+            upload.hashed = (upload.size, hashlib.file_digest(file, "sha256").hexdigest())
+    return upload.hashed[1] == promise.sha256
 
 
 def _clear(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +14,10 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import select
+from typer.testing import CliRunner
 
-from admin import effect_page
-from hub.commands import unlocking as unlock_verb
+from hub import audit
+from hub.__main__ import app
 from hub.database import Database, utc_now
 from hub.decisions import unlocking
 from hub.settings import Settings
@@ -70,9 +72,10 @@ def row_of(hub: Hub, place: str) -> Any:
 
 def sheet_of(*rows: dict[str, str]) -> bytes:
     book, content = openpyxl.Workbook(), io.BytesIO()
-    book.active.append(list(HEADERS))
+    page = book.worksheets[0]
+    page.append(list(HEADERS))
     for row in rows:
-        book.active.append([row[header] for header in HEADERS])
+        page.append([row[header] for header in HEADERS])
     book.save(content)
     return content.getvalue()
 
@@ -194,7 +197,7 @@ def test_a_dry_run_shows_its_effect_with_old_and_new(hub: Hub, clerk: Visitor) -
 
 def test_the_samples_an_effect_page_shows_are_noted(hub: Hub, clerk: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     place, noted = braked(hub, clerk), list[dict[str, Any]]()
-    monkeypatch.setattr(effect_page.audit, "record", lambda *_, **facts: noted.append(facts))
+    monkeypatch.setattr(audit, "record", lambda *_, **facts: noted.append(facts))
     clerk.get(f"{place}/effect")
     assert [(one["what"], one["rows"]) for one in noted if "what" in one] == [("effect", 2)]
 
@@ -276,9 +279,18 @@ def test_only_what_was_refused_for_a_password_is_opened(hub: Hub, clerk: Visitor
     assert clerk.post(f"{place}/unlock", password="x").status_code == 409
 
 
-def test_the_verb_reads_the_password_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{SECRET}\n"))
-    assert unlock_verb._typed_password() == SECRET
+def test_the_verb_takes_the_password_from_standard_input(
+    hub: Hub, locked: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_DATABASE_URL", settings.database_url or "")
+    monkeypatch.setenv("HUB_WORKER_URL", settings.worker_url or "")
+    number, home = row_of(hub, locked).receipt_number, str(settings.home)
+    command = ["unlock", number, "--as", "public_security", "--json", "--home", home]
+    wrong = CliRunner().invoke(app, command, input="nobody knows\n")
+    assert wrong.exit_code == 2 and "密码不对" in wrong.output
+    opened = json.loads(CliRunner().invoke(app, command, input=f"{SECRET}\n").stdout.splitlines()[-1])
+    assert opened["state"] == "received" and opened["receipt"] != number
+    assert CliRunner().invoke(app, [*command[:3], "labour", *command[4:]], input="x\n").exit_code == 3
 
 
 # ---- nothing to report, templates ----
@@ -308,7 +320,7 @@ def test_the_templates_are_those_of_ones_own_types(clerk: Visitor) -> None:
     assert "/templates/hukou_move_in.xlsx" in page and "/templates/employment.xlsx" not in page
     links = clerk.get(f"/submissions/new/templates?record_type=hukou_move_in&period={THIS_MONTH}").text
     answer = clerk.get(nth(links, r'href="([^"]+)"').replace("&amp;", "&"))
-    headers = [cell.value for row in openpyxl.load_workbook(io.BytesIO(answer.content)).active for cell in row]
+    headers = [cell.value for row in openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0] for cell in row]
     assert any(str(header).startswith("公民身份号码") for header in headers)
     for foreign in ("employment.xlsx", "hukou_move_in", "nothing.xlsx"):
         assert clerk.get(f"/templates/{foreign}").status_code == 404

@@ -25,6 +25,7 @@ from adapters.sftp.door import BAD_MESSAGE, FAILURE, UNSUPPORTED, Call, Entry, M
 _LARGEST_PACKET = 300_000  # OpenSSH takes 256 KiB
 _LARGEST_READ = 256 * 1024
 _NAMES_A_PAGE = 100
+_MOST_FOLDERS = 32  # open at once: each keeps the names it has yet to tell
 log = logging.getLogger("adapters.sftp")
 
 
@@ -69,11 +70,18 @@ class Session(SFTPServer):
 
     def finish_subsystem(self) -> None:
         for file in self._files.values():
-            file.abandon()
+            self._abandon(file)
         self._files.clear()
         with suppress(OSError, EOFError):  # gone already
             self.sock.send_exit_status(0)
         super().finish_subsystem()
+
+    def _abandon(self, file: OpenedFile) -> None:
+        """One that cannot be let go of keeps no other one."""
+        try:
+            file.abandon()
+        except Exception as wrong:
+            log.error("an upload could not be left in order: %s", type(wrong).__name__)
 
     def _send_server_version(self) -> int:
         """Version 3, and the one extension that is served."""
@@ -155,7 +163,10 @@ class Session(SFTPServer):
         self._done(number)
 
     def _list(self, number: int, asked: Message) -> None:
-        self._send_handle(number, self._folders, self._tree.entries(asked.get_text()))
+        path = asked.get_text()
+        if len(self._folders) >= _MOST_FOLDERS:
+            raise Refusal(FAILURE, "同时打开的文件夹过多。 Too many folders are open at once.")
+        self._send_handle(number, self._folders, self._tree.entries(path))
 
     def _next_names(self, number: int, asked: Message) -> None:
         handle = asked.get_binary()
@@ -268,10 +279,10 @@ def _mode_of(flags: int) -> Mode:
 
 
 def _wanted_in(asked: Message) -> tuple[int | None, bool]:
-    """The attributes a client wants set: a size, if any, and whether times are among them."""
-    kind: Any = SFTPAttributes
-    told = kind._from_msg(asked)
-    return (told.st_size if told._flags & kind.FLAG_SIZE else None), bool(told._flags & kind.FLAG_AMTIME)
+    """A size, if any, and whether times are among what a client wants set. The rest is not read: it may claim to be endless."""
+    flags = asked.get_int()
+    size = asked.get_int64() if flags & SFTPAttributes.FLAG_SIZE else None
+    return size, bool(flags & SFTPAttributes.FLAG_AMTIME)
 
 
 def _attributes_of(entry: Entry) -> SFTPAttributes:

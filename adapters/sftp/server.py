@@ -17,6 +17,7 @@ from adapters.sftp.requests import Session
 LOGIN_GRACE_SECONDS = 20.0
 MOST_ATTEMPTS = 6
 _TICK_SECONDS = 0.5
+_LARGEST_PACKET = 256 * 1024  # as in OpenSSH
 _WEAK = {
     "ciphers": ["aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"],
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
@@ -72,7 +73,12 @@ class SftpServer:
             return
         connection = _Connection(self, peer, call, self._connections.discard)
         self._connections.add(connection)
-        connection.start()
+        try:
+            connection.start()
+        except RuntimeError:  # no more threads: this one is sent away, the next may find a place
+            self._connections.discard(connection)
+            peer.close()
+            call.left()
 
 
 class _Connection(threading.Thread):
@@ -124,7 +130,7 @@ class _Gatekeeper(paramiko.ServerInterface):
 
     def __init__(self, connection: _Connection) -> None:
         self._connection, self._call = connection, connection.call
-        self._attempts, self._channels = 0, 0
+        self._attempts, self._channels, self._subsystems = 0, 0, 0
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey,password" if self._call.takes_passwords else "publickey"
@@ -139,6 +145,11 @@ class _Gatekeeper(paramiko.ServerInterface):
         self._channels += 1
         return OPEN_SUCCEEDED if kind == "session" and self._channels == 1 else OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        """Once: every further one would be another session of one connection."""
+        self._subsystems += 1
+        return self._subsystems == 1 and super().check_channel_subsystem_request(channel, name)
+
     def _judge(self, recognise: Callable[[], bool]) -> int:
         try:
             if recognise():
@@ -151,8 +162,17 @@ class _Gatekeeper(paramiko.ServerInterface):
         return AUTH_FAILED
 
 
+class _Packets(paramiko.packet.Packetizer):
+    """No packet is larger than any client needs: its length is believed before anybody has signed in."""
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        if n > _LARGEST_PACKET:
+            raise paramiko.SSHException("a packet of a size nobody needs")
+        return super().read_all(n, check_rekey)
+
+
 def _transport(peer: socket.socket, host_key: paramiko.PKey) -> paramiko.Transport:
-    transport = paramiko.Transport(peer, disabled_algorithms=_WEAK)
+    transport = paramiko.Transport(peer, disabled_algorithms=_WEAK, packetizer_class=_Packets)
     transport.local_version = "SSH-2.0-hub"
     transport.set_log_channel(_WIRE)
     transport.auth_timeout = transport.handshake_timeout = transport.banner_timeout = LOGIN_GRACE_SECONDS

@@ -1,4 +1,7 @@
-"""What is decided about a submission, by machine: its columns, its release, its withdrawal, its undo; nothing to report."""
+"""What a system may decide about what it sent: withdraw it, undo it, say there is nothing. The rest is for people.
+
+What an unknown column means and whether an unusual effect may happen is said by a person: a page and a command, no route.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,7 @@ from sqlalchemy import Connection, Row
 from hub import audit
 from hub.api.bodies import require_json
 from hub.database import Database
-from hub.decisions.columns import confirm_columns
-from hub.decisions.effect import refuse, release
+from hub.decisions.effect import refuse
 from hub.decisions.nothing import report_nothing
 from hub.decisions.undoing import undo
 from hub.errors import NotFound
@@ -30,13 +32,6 @@ from hub.settings import Settings
 from mappings.catalogue import Catalogue, RecordType
 
 _OWN = "/submissions/{submission_id:uuid}"
-_DECIDERS = (Right.CONFIRM_SUBMISSION, Right.SUBMIT)
-
-
-class PostedColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """Header as it was asked about -> field; "" for a column that is not wanted."""
-
-    choices: dict[str, str]
 
 
 class PostedReason(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +48,7 @@ class PostedMonth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecisionController(Controller):
-    """/v1/submissions/{id}/effect, /columns, /release, /withdraw, /undo; /v1/nil-returns."""
+    """/v1/submissions/{id}/effect, /withdraw, /undo; /v1/nil-returns."""
 
     @get(
         f"{_OWN}/effect",
@@ -77,45 +72,8 @@ class DecisionController(Controller):
         return _describe_effect(row) | {"samples": samples}
 
     @post(
-        f"{_OWN}/columns",
-        opt={"right": Right.SUBMIT},
-        guards=[require_json],
-        status_code=202,
-        sync_to_thread=True,
-        summary="确认列名 / Say what unknown headers mean",
-    )
-    def columns(
-        self,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        actor: NamedDependency[Actor],
-        submission_id: FromPath[UUID],
-        data: JSONBody[PostedColumns],
-    ) -> dict[str, Any]:
-        confirm_columns(database, settings, actor, submission_id, data.choices, catalogue)
-        return {"submission_id": submission_id, "state": "received"}
-
-    @post(
-        f"{_OWN}/release",
-        opt={"right": Right.CONFIRM_SUBMISSION},
-        guards=[require_json],
-        status_code=202,
-        sync_to_thread=True,
-        summary="第二人放行 / Let an unusual effect happen; never by the key that sent it",
-    )
-    def release(
-        self,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        actor: NamedDependency[Actor],
-        submission_id: FromPath[UUID],
-    ) -> dict[str, Any]:
-        return {"submission_id": submission_id, "state": release(database, settings, actor, submission_id)}
-
-    @post(
         f"{_OWN}/withdraw",
-        opt={"right": _DECIDERS},
+        opt={"right": Right.SUBMIT},
         guards=[require_json],
         status_code=200,
         sync_to_thread=True,

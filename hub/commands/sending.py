@@ -31,7 +31,7 @@ def submit(
     record_type: TypeCode,
     period: Annotated[str | None, typer.Option("--period", help="月份 / month, YYYY-MM")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查不入库 / check only")] = False,
-    backfill: Annotated[bool, typer.Option("--backfill", help="补报历史数据 / earlier data")] = False,
+    backfill: Annotated[bool, typer.Option("--backfill", help="补录历史数据 / earlier data")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="等待结果 / wait for the result")] = False,
     english: English = False,
     as_json: Json = False,

@@ -90,8 +90,10 @@ def month_board(connection: Connection, actor: Actor, month: str) -> Sequence[Ro
     """
     unfinished = func.count().filter(submission.c.state.not_in(FINAL_STATES))
     failed = func.count().filter(submission.c.state.in_(("refused", "failed")))
+    happened = submission.c.state != "braked"  # what waits for its second person has changed nothing yet
     counts = [
-        func.sum(submission.c[name]).label(name) for name in ("received", "accepted", "unchanged", "held", "refused")
+        func.coalesce(func.sum(submission.c[name]).filter(happened), 0).label(name)
+        for name in ("received", "accepted", "unchanged", "held", "refused")
     ]
     query = select(
         submission.c.organisation,

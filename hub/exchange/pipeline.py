@@ -186,7 +186,7 @@ def _note_checked(connection: Connection, row: Row[Any], counts: dict[str, int],
     connection.execute(
         update(submission)
         .where(submission.c.submission_id == row.submission_id)
-        .values(state="checked", checked_at=utc_now(), thread_id=thread, facts=facts, **counts)
+        .values(state="checked", checked_at=utc_now(), thread_id=thread or row.thread_id, facts=facts, **counts)
     )
 
 

@@ -19,9 +19,10 @@ pytestmark = pytest.mark.browser
 
 def sheet(path: Path, rows: Iterable[dict[str, str]]) -> Path:
     book = openpyxl.Workbook()
-    book.active.append(list(HEADERS))
+    page = book.worksheets[0]
+    page.append(list(HEADERS))
     for row in rows:
-        book.active.append([row[header] for header in HEADERS])
+        page.append([row[header] for header in HEADERS])
     book.save(path)
     return path
 

@@ -1,6 +1,7 @@
 """``make faults``: the long run. Many kills at every named place, at random moments and of PostgreSQL itself; one table at the end.
 
-    python -m tests.faults.campaign [--trials 50] [--random 200] [--postgres 50] [--cuts 1000] [--feed-seconds 60] [--seed 1]
+    python -m tests.faults.campaign [--trials 50] [--random 200] [--postgres 50] [--cuts 1000] [--crowd 200]
+                                    [--feed-seconds 60] [--seed 1]
 
 PostgreSQL runs with the settings a district runs it with: every commit is on disk.
 """
@@ -32,6 +33,7 @@ from hub.operations.provisioning import provision
 from mappings.catalogue import Catalogue, load_catalogue
 from tests.conftest import execute, test_settings
 from tests.faults import feed_harness
+from tests.faults.crowd import wrong_in_a_crowd
 from tests.faults.cuts import Cuts
 from tests.faults.forks import Forks
 from tests.faults.kills import CLIENT_POINTS, KILLED, WORKER_POINTS, KilledHub, kill_sender, kill_worker
@@ -168,6 +170,19 @@ class Campaign:
         print(tally.line(), file=sys.stderr, flush=True)
         return tally
 
+    def of_crowd(self, size: int) -> Tally:
+        """Nobody dies here: many files at the same moment through every door."""
+        tally, name = Tally("files at the same moment, mixed doors", trials=size), f"campaign_{next(self._numbers)}"
+        execute(self.cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
+        started, urls, folder = time.monotonic(), self.cluster.urls(name), self.home / "crowd"
+        many = {"sessions": size, "sessions_of_one": size}
+        with founded_door(urls, folder, self.catalogue, **many) as door, door_open(door, self.catalogue):
+            tally.damaged += wrong_in_a_crowd(door, self.catalogue, size)
+        tally.recovery.append(time.monotonic() - started)
+        execute(self.cluster, f"DROP DATABASE {name} WITH (FORCE)")
+        print(tally.line(), file=sys.stderr, flush=True)
+        return tally
+
     def feed(self, seconds: float, seed: int) -> feed_harness.Verdict:
         """The feed under sixteen writers, with its control."""
         with self.hub() as hub:
@@ -209,7 +224,7 @@ def main() -> int:
         tallies = [campaign.at_worker_point(point, asked.trials) for point in WORKER_POINTS]
         tallies += [campaign.at_sender_point(point, asked.trials) for point in CLIENT_POINTS]
         tallies += [campaign.at_random(asked.random), campaign.of_postgres(asked.postgres)]
-        tallies.append(campaign.of_lines(asked.cuts, asked.seed))
+        tallies += [campaign.of_lines(asked.cuts, asked.seed), campaign.of_crowd(asked.crowd)]
         verdict = campaign.feed(asked.feed_seconds, asked.seed)
     print(_table(tallies, verdict, asked.seed))
     return 0 if verdict.is_clean and not any(tally.damaged for tally in tallies) else 1
@@ -221,6 +236,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--random", type=int, default=200, help="kills of a worker at a random moment")
     parser.add_argument("--postgres", type=int, default=50, help="kills of PostgreSQL under a worker")
     parser.add_argument("--cuts", type=int, default=1000, help="SFTP connections cut in the middle of a file")
+    parser.add_argument("--crowd", type=int, default=200, help="files sent at the same moment through mixed doors")
     parser.add_argument("--feed-seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
