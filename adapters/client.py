@@ -386,7 +386,7 @@ def _pause(attempt: int, retry_after: str | None) -> float:
 
 
 def _seconds_of(retry_after: str) -> float | None:
-    if retry_after.strip().isdigit():
+    if retry_after.strip().isdecimal():
         return float(retry_after)
     try:
         return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())

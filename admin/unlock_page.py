@@ -53,10 +53,10 @@ class UnlockController(Controller):
         submission_id: FromPath[UUID],
     ) -> Response[Any]:
         page = _read(request, database, catalogue, submission_id)
-        if not form.get("password"):
+        if not form.get("file_password"):
             return show(request, "unlock.html", status=422, error=_EMPTY, **page)
         try:
-            accepted = unlock(database, settings, request.user, submission_id, form["password"])
+            accepted = unlock(database, settings, request.user, submission_id, form["file_password"])
         except (WrongPassword, TooManyTries, FileRefused) as refused:
             told = sentence_of(refused, english=request.auth.language == "en")
             return show(request, "unlock.html", status=refused.status, error=told, **page)

@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from hub.database import Database
 from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
@@ -63,6 +63,23 @@ def test_a_name_used_twice_needs_its_town(index: AreaIndex) -> None:
     assert len(index.names["东风村"]) == 2
     assert index.named("东风村", index.codes["999001100"]) == (index.codes[OTHER_EAST_WIND.code],)
     assert index.named("无此村") == ()
+
+
+def test_the_index_is_kept_while_nothing_changes_and_never_longer(database: Database, index: AreaIndex) -> None:
+    """Also not for another transaction's change, nor for one of our own that is taken back."""
+    with database.begin() as ours:
+        assert load_area_index(ours) is load_area_index(ours)
+        with database.begin() as another:
+            recode_area(another, SYSTEM_ACTOR, index.codes[EAST_WIND.code], "999001001288", EAST_WIND.name, LATER)
+            assert "999001001288" not in load_area_index(ours).codes
+        assert "999001001288" in load_area_index(ours).codes
+        before = load_area_index(ours)
+        with ours.begin_nested() as taken_back:
+            successor = update(area).where(area.c.area_id == before.codes[PINE.code])
+            ours.execute(successor.values(successor_id=before.codes[OTHER_EAST_WIND.code]))
+            assert before.codes[PINE.code] in load_area_index(ours).successor
+            taken_back.rollback()
+        assert load_area_index(ours) is before
 
 
 def test_an_area_expands_to_all_below(index: AreaIndex) -> None:

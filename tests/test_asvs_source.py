@@ -98,7 +98,8 @@ def test_secrets_come_from_the_systems_own_randomness() -> None:
         if (isinstance(node, ast.Import) and "random" in {each.name for each in node.names})
         or (isinstance(node, ast.ImportFrom) and node.module == "random")
     }
-    assert {module for module in chance if not module.startswith("hub/demo/")} == {"hub/exchange/pipeline.py"}
+    pauses = {"hub/exchange/pipeline.py", "hub/channels/timetable.py", "adapters/client.py"}  # before trying again
+    assert {module for module in chance if not module.startswith("hub/demo/")} == pauses
 
 
 def test_a_new_hub_has_no_accounts_at_all(app_database: Database) -> None:

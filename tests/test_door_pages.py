@@ -246,9 +246,9 @@ def test_a_file_with_a_password_is_opened_once_and_the_password_kept_nowhere(
     hub: Hub, clerk: Visitor, locked: str, owner_database: Database
 ) -> None:
     assert f"{locked}/unlock" in clerk.get(locked).text
-    wrong = clerk.post(f"{locked}/unlock", password="nobody knows")
+    wrong = clerk.post(f"{locked}/unlock", file_password="nobody knows")
     assert wrong.status_code == 422 and "错误：" in wrong.text and "nobody knows" not in wrong.text
-    opened = clerk.post(f"{locked}/unlock", password=SECRET).headers["location"]
+    opened = clerk.post(f"{locked}/unlock", file_password=SECRET).headers["location"]
     hub.work()
     row = row_of(hub, opened)
     assert (row.state, row.accepted, row.file_name) == ("merged", 39, "迁入.xlsx")
@@ -265,18 +265,18 @@ def test_wrong_passwords_are_counted_for_an_hour(
     hub: Hub, clerk: Visitor, locked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unlocking, "_decrypt", lambda *_: False)
-    answers = [clerk.post(f"{locked}/unlock", password=str(number)).status_code for number in range(12)]
+    answers = [clerk.post(f"{locked}/unlock", file_password=str(number)).status_code for number in range(12)]
     assert answers == [422] * unlocking.MOST_TRIES + [429] * 2
     later = utc_now() + unlocking._WITHIN
     monkeypatch.setattr(unlocking, "utc_now", lambda: later)
-    assert clerk.post(f"{locked}/unlock", password="1").status_code == 422
+    assert clerk.post(f"{locked}/unlock", file_password="1").status_code == 422
 
 
 def test_only_what_was_refused_for_a_password_is_opened(hub: Hub, clerk: Visitor) -> None:
     place = upload(clerk, csv_of(move_in(1)))
     hub.work()
     assert clerk.get(f"{place}/unlock").headers["location"] == place
-    assert clerk.post(f"{place}/unlock", password="x").status_code == 409
+    assert clerk.post(f"{place}/unlock", file_password="x").status_code == 409
 
 
 def test_the_verb_takes_the_password_from_standard_input(

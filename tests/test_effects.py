@@ -287,3 +287,15 @@ def _statements(connection: Any, act: Any) -> list[str]:
     act()
     event.remove(connection, "before_cursor_execute", hear)
     return heard
+
+
+def test_voids_in_small_pieces_are_many_all_the_same(hub: Hub, catalogue: Catalogue) -> None:
+    send(hub, catalogue, rows(1, 25))
+    pieces = [with_kind("作废", *(move_in(serial) for serial in range(at, at + 5))) for at in (1, 6, 11)]
+    first, second = (send(hub, catalogue, piece) for piece in pieces[:2])
+    assert [state_of(hub, one.submission_id) for one in (first, second)] == ["merged", "braked"]
+    assert codes(receipt(hub, catalogue, second)) == ["F_BRAKE_VOIDS"]
+    release(hub.served, hub.settings, SECOND, second.submission_id)
+    assert finish(hub, catalogue, second.submission_id) == "merged"
+    third = send(hub, catalogue, pieces[2])
+    assert state_of(hub, third.submission_id) == "braked"

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from mappings.catalogue import Catalogue
 from mappings.fields.areas import AreaTable, read_area
 from mappings.fields.certificates import read_birth_certificate, read_certificate, read_division, read_uscc
-from mappings.fields.codes import CodeTable, read_code
+from mappings.fields.codes import CodeTable, code_table_of, read_code
 from mappings.fields.dates import read_date, read_datetime, read_month
 from mappings.fields.identity_number import IdentityRules, read_identity_number
 from mappings.fields.names import read_name
@@ -103,6 +104,14 @@ def test_areas_are_read_as_the_table_says(case: Case, catalogue: Catalogue) -> N
 @pytest.mark.parametrize("case", cases("other_fields"))
 def test_other_fields_are_read_as_the_table_says(case: Case, catalogue: Catalogue) -> None:
     assert_read(case, PLAIN[case["as"]](cell(case)), catalogue)
+
+
+def test_a_table_is_made_once_of_a_thing_and_anew_of_one_that_is_only_equal(catalogue: Catalogue) -> None:
+    one = next(iter(catalogue.code_sets.values()))
+    equal = msgspec.structs.replace(one)
+    assert equal == one
+    assert code_table_of(one) is code_table_of(one)
+    assert code_table_of(equal) is not code_table_of(one)
 
 
 def test_every_value_title_and_alias_of_every_code_set_is_read(catalogue: Catalogue) -> None:

@@ -94,7 +94,7 @@ def place_in(answered: Any, place: str) -> Any:
 
 def seconds_of(retry_after: str, now: datetime) -> float | None:
     """A Retry-After header, as seconds or as a date (RFC 9110, 10.2.3)."""
-    if retry_after.strip().isdigit():
+    if retry_after.strip().isdecimal():
         return float(retry_after)
     try:
         until = parsedate_to_datetime(retry_after)

@@ -4,6 +4,7 @@ from adapters.formats.packed_rows import (
     BOOLEAN,
     DATE,
     FILLED,
+    MAX_CELL,
     MAX_COLUMNS,
     NO_VALUE,
     NUMBER,
@@ -37,7 +38,9 @@ class SpreadsheetReader:
         self._column = 0
         self._column_number = 0
         self._across = self._down = 0
-        self._shown: Shown = (None, TEXT)
+        self._kind = TEXT
+        self._pieces: list[str] = []  # rich text comes in many
+        self._length = 0
         self._formula: str | None = None
         self._from_above: dict[int, tuple[int, Shown]] = {}  # column -> last row, what stands in it
 
@@ -57,12 +60,12 @@ class SpreadsheetReader:
             case [_, "Worksheet", "Table", "Row", "Cell"]:
                 self._start_cell(attributes)
             case [_, "Worksheet", "Table", "Row", "Cell", "Data"]:
-                self._shown = (None, _KIND_OF.get(attributes.get("Type", ""), TEXT))
+                self._kind = _KIND_OF.get(attributes.get("Type", ""), TEXT)
 
     def take(self, path: list[str], text: str) -> None:
         match path:
-            case [_, "Worksheet", "Table", "Row", "Cell", "Data", *_]:  # rich text comes in pieces
-                self._shown = ((self._shown[0] or "") + text, self._shown[1])
+            case [_, "Worksheet", "Table", "Row", "Cell", "Data", *_]:
+                self._take_piece(text)
             case [_, "Worksheet", "WorksheetOptions", "Visible"]:
                 self._sheets[-1].hidden = text.strip() in ("SheetHidden", "SheetVeryHidden")
 
@@ -108,10 +111,16 @@ class SpreadsheetReader:
             raise unsafe("far_cell", self._sheets[-1].name)
         self._across, self._down = _number(attributes, "MergeAcross", 0), _number(attributes, "MergeDown", 0)
         self._formula = attributes.get("Formula")
-        self._shown = (None, TEXT)
+        self._kind, self._pieces, self._length = TEXT, [], 0
+
+    def _take_piece(self, text: str) -> None:
+        self._length += len(text)
+        if self._length > MAX_CELL:
+            raise unreadable("cell_too_long", line=self._row_number)
+        self._pieces.append(text)
 
     def _end_cell(self) -> None:
-        text, kind = self._shown
+        text, kind = "".join(self._pieces) or None, self._kind
         if not text and self._formula is not None and kind != TEXT:
             text, kind = None, NO_VALUE
         if self._formula is not None and text is None:

@@ -100,6 +100,6 @@ def _reached(tools: Tools, channel: HttpPull, state: State, items: list[Item], b
     values = [value for item in items if (value := place_in(item, channel.since_item)) is not None]
     if not all(isinstance(value, str | int) and len(str(value)) <= _LONGEST_SINCE for value in values):
         raise ChannelFailed(f"since_item: {channel.since_item}")
-    if all(isinstance(value, int) for value in values) and (before or "0").isdigit():
+    if all(isinstance(value, int) for value in values) and (before or "0").isdecimal():
         return str(max([int(before or 0), *values]))
     return max([before, *map(str, values)])

@@ -12,6 +12,7 @@ from hub.channels.state import State
 FIRST_PAUSE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 3_600.0
 _JITTER = 0.2
+_CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 def next_regular(channel: Channel, after: datetime, zone: ZoneInfo) -> datetime:
@@ -38,6 +39,8 @@ def is_due(channel: Channel, state: State, now: datetime, zone: ZoneInfo) -> boo
     if state.last_tried_at is None:
         first = state.since or now
         return channel.every_seconds is not None or next_regular(channel, first, zone) <= now
+    if state.last_tried_at > now + _CLOCKS_DIFFER:  # the clock was ahead and was set back: what it planned is void
+        return True
     regular = next_regular(channel, state.last_tried_at, zone)
     if state.next_at is None:
         return regular <= now

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Connection, Row
 
-from hub.database import run_sql
+from hub.database import run_sql, utc_now
 from hub.exchange.outcomes import Counted
 from hub.exchange.version_sql import event_day
 from mappings.catalogue import BrakeRule, RecordType
@@ -30,10 +31,11 @@ def judge(
     if row.released_by is not None or row.kind == "system":
         return []
     if row.kind == "undo":
-        return list(_many_undone(counted, rule))
+        return list(_many_undone(connection, row, counted, rule))
+    voids = [*_many_voided(connection, row, counted, rule)]
     if row.kind == "backfill":
-        return [Reason("F_BRAKE_BACKFILL", {"rows": row.received}), *_many_voided(row, counted, rule)]
-    reasons = [*_many_voided(row, counted, rule)]
+        return [Reason("F_BRAKE_BACKFILL", {"rows": row.received}), *voids]
+    reasons = voids
     if row.period is not None:
         reasons += _few_rows(connection, row, record_type, rule)
     if row.period is not None and counted.accepted >= rule.period_rows:  # an old file sent again changes nothing
@@ -41,15 +43,52 @@ def judge(
     return reasons
 
 
-def _many_voided(row: Row[Any], counted: Counted, rule: BrakeRule) -> Iterator[Reason]:
-    voided = counted.effect["voided"]
-    if voided >= rule.voids_at_least and voided > rule.voids_share * row.received:
-        yield Reason("F_BRAKE_VOIDS", {"count": voided, "rows": row.received})
+def _many_voided(connection: Connection, row: Row[Any], counted: Counted, rule: BrakeRule) -> Iterator[Reason]:
+    """Of the file alone, or together with those of the last day: in small pieces it is the same."""
+    voided, rows = counted.effect["voided"], row.received
+    if voided and not _is_much(voided, rows, rule):
+        earlier = _of_last_day(connection, row, ("regular", "backfill"))
+        voided, rows = voided + earlier.voided, rows + earlier.received
+    if counted.effect["voided"] and _is_much(voided, rows, rule):
+        yield Reason("F_BRAKE_VOIDS", {"count": voided, "rows": rows})
 
 
-def _many_undone(counted: Counted, rule: BrakeRule) -> Iterator[Reason]:
-    if counted.accepted >= rule.undo_at_least:
-        yield Reason("F_BRAKE_UNDO", {"count": counted.accepted})
+def _is_much(voided: int, rows: int, rule: BrakeRule) -> bool:
+    return voided >= rule.voids_at_least and voided > rule.voids_share * rows
+
+
+def _many_undone(connection: Connection, row: Row[Any], counted: Counted, rule: BrakeRule) -> Iterator[Reason]:
+    undone = counted.accepted
+    if 0 < undone < rule.undo_at_least:
+        undone += _of_last_day(connection, row, ("undo",)).accepted
+    if undone >= rule.undo_at_least:
+        yield Reason("F_BRAKE_UNDO", {"count": undone})
+
+
+class _Earlier(msgspec.Struct, frozen=True):
+    """What happened without a second person."""
+
+    received: int
+    accepted: int
+    voided: int
+
+
+def _of_last_day(connection: Connection, row: Row[Any], kinds: tuple[str, ...]) -> _Earlier:
+    found = run_sql(
+        connection,
+        """
+        SELECT coalesce(sum(received), 0), coalesce(sum(accepted), 0),
+               coalesce(sum(CAST(facts -> 'effect' ->> 'voided' AS integer)), 0)
+        FROM {d}.submission
+        WHERE organisation = :organisation AND record_type = :record_type AND state = 'merged'
+          AND released_by IS NULL AND kind = ANY (CAST(:kinds AS text[])) AND merged_at > :since
+        """,
+        organisation=row.organisation,
+        record_type=row.record_type,
+        kinds=list(kinds),
+        since=utc_now() - timedelta(days=1),
+    )
+    return _Earlier(*(int(str(number)) for number in found[0]))
 
 
 def _few_rows(connection: Connection, row: Row[Any], record_type: RecordType, rule: BrakeRule) -> Iterator[Reason]:

@@ -73,7 +73,7 @@ def _check_batch(
 def _change_kinds(batch: pl.DataFrame, findings: Findings) -> pl.Series:
     """new, correct or void, per row; an empty cell is new."""
     if "change_kind" not in batch.columns:
-        return pl.repeat("new", batch.height, dtype=pl.String, eager=True)
+        return pl.Series(["new"]).new_from_index(0, batch.height)
     word = batch["change_kind"].str.replace_all(r"[\s\p{Z}\p{Cf}]", "").fill_null("")
     kinds = word.replace_strict({**_KIND_OF, "": "new"}, default=None, return_dtype=pl.String)
     findings.mark("change_kind", "E_CHANGE_KIND", kinds.is_null())

@@ -1,5 +1,6 @@
 """Where a sheet's header is, which column fills which field, and what a row that is no record is."""
 
+import copy
 import re
 import unicodedata
 from collections import Counter
@@ -12,6 +13,7 @@ import msgspec
 
 from hub.exchange.marks import is_mark
 from mappings.catalogue import ColumnRule, Mapping, RecordType
+from mappings.fields.kept import made_once
 
 HEADER_WITHIN = 30  # rows from the top in which a header is looked for
 CHANGE_KIND = "change_kind"
@@ -75,7 +77,7 @@ class Vocabulary:
     """
 
     def __init__(self, record_type: RecordType, mapping: Mapping | None, choices: Map[str, str] | None = None) -> None:
-        self.choices = dict(choices or {})
+        self.choices = choices or {}
         self.plain: dict[str, tuple[str, int]] = {}
         self.grouped: dict[tuple[str, str], tuple[str, int]] = {}
         self.ignored = {normalise(header) for header in (mapping.ignored if mapping else ())}
@@ -99,12 +101,13 @@ class Vocabulary:
     def meaning(self, group: str, header: str, shown: str) -> tuple[str, int] | Unmeant:
         """The field a header fills and the rank of that name; or why it fills none. What a person chose comes last."""
         key = normalise(header)
-        if key in self.dropped or normalise(group + header) in self.dropped:
+        if key in self.dropped or (group and normalise(group + header) in self.dropped):
             return "dropped"
         match = self.lookup(normalise(group), key)
         if match is not None:
             return match
-        field = None if key in self.ignored else self.choices.get(normalise(shown), "?")
+        chosen = self.choices.get(normalise(shown), "?") if self.choices else "?"
+        field = None if key in self.ignored else chosen
         if field == "?":
             return "unknown"
         return (field, _CHOSEN) if field else "ignored"
@@ -147,6 +150,18 @@ class Vocabulary:
                 self.plain.setdefault(title, (field.name, 3))
         for header in _CHANGE_KIND_HEADERS:
             self.plain.setdefault(header, (CHANGE_KIND, 3))
+
+
+def vocabulary_of(record_type: RecordType, mapping: Mapping | None, choices: Map[str, str]) -> Vocabulary:
+    """The mapping's own names are learnt once; what people of the organisation chose is this file's."""
+    vocabulary = copy.copy(_learnt(record_type, mapping))
+    vocabulary.choices = choices
+    return vocabulary
+
+
+@made_once(512)
+def _learnt(record_type: RecordType, mapping: Mapping | None) -> Vocabulary:
+    return Vocabulary(record_type, mapping)
 
 
 def normalise(header: str) -> str:

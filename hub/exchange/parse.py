@@ -22,6 +22,7 @@ from hub.exchange.layout import (
     row_kind,
     section_name,
     stated_totals,
+    vocabulary_of,
 )
 from hub.exchange.marks import HIDDEN_SHEET, read_template_mark
 from hub.exchange.returned_rows import ReturnedRows
@@ -112,7 +113,7 @@ class _Reading:
         period: str | None,
     ) -> None:
         self.record_type, self.mapping, self.catalogue, self.period = record_type, mapping, catalogue, period
-        self.vocabulary = Vocabulary(record_type, mapping, choices)
+        self.vocabulary = vocabulary_of(record_type, mapping, choices)
         self.refusals = Refusals(record_type, mapping, catalogue, self.vocabulary)
         self.returned = ReturnedRows()
         self.columns: list[ParsedColumn] = []
@@ -395,7 +396,7 @@ def _without(cells: Cells, places: frozenset[int]) -> Cells:
 
 
 def _texts(batch: pl.DataFrame) -> pl.DataFrame:
-    return batch.select("sheet_row", pl.selectors.matches(r"^c\d+$"))
+    return batch.select("sheet_row", *(name for name in batch.columns if name[0] == "c"))
 
 
 def _append(facts: dict[str, object], key: str, value: object) -> None:

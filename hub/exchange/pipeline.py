@@ -63,9 +63,7 @@ def run(database: Database, settings: Settings, submission_id: UUID, catalogue: 
     known = catalogue or catalogue_in_force()
     keyring = Keyring.load(settings.home)
     point("pipeline.start")
-    state = _state(database, submission_id)
-    if state == "received":
-        state = _patiently(lambda: _read_file(database, settings, known, keyring, submission_id))
+    state = _patiently(lambda: _read_file(database, settings, known, keyring, submission_id))
     if state == "checked":
         state = _patiently(lambda: _change_register(database, known, keyring, submission_id))
         point("pipeline.after_commit")
@@ -87,14 +85,6 @@ def tidy(database: Database, submission_id: UUID) -> None:
             effect.drop_samples(connection, submission_id)
 
 
-def _state(database: Database, submission_id: UUID) -> str:
-    with database.begin() as connection:
-        state = connection.scalar(select(submission.c.state).where(submission.c.submission_id == submission_id))
-    if state is None:
-        raise NotFound(str(submission_id))
-    return str(state)
-
-
 def _patiently(attempt: Callable[[], Made]) -> Made:
     """Once more when two transactions met; what is really wrong comes through."""
     for number in range(_ATTEMPTS):
@@ -108,15 +98,20 @@ def _patiently(attempt: Callable[[], Made]) -> Made:
 
 
 def _lock(connection: Connection, submission_id: UUID) -> Row[Any]:
-    return connection.execute(
-        select(submission).where(submission.c.submission_id == submission_id).with_for_update()
-    ).one()
+    asked = select(submission).where(submission.c.submission_id == submission_id).with_for_update()
+    row = connection.execute(asked).one_or_none()
+    if row is None:
+        raise NotFound(str(submission_id))
+    return row
 
 
 def _read_file(
     database: Database, settings: Settings, catalogue: Catalogue, keyring: Keyring, submission_id: UUID
 ) -> str:
-    """Parse and check the stored bytes into staging; a file that cannot be taken is refused as a whole."""
+    """Parse and check the stored bytes into staging; a file that cannot be taken is refused as a whole.
+
+    What was read before stays as it is: the state the submission is in.
+    """
     started = time.monotonic()
     try:
         with database.begin() as connection:
@@ -186,7 +181,7 @@ def _note_checked(connection: Connection, row: Row[Any], counts: dict[str, int],
     connection.execute(
         update(submission)
         .where(submission.c.submission_id == row.submission_id)
-        .values(state="checked", checked_at=utc_now(), thread_id=thread or row.thread_id, facts=facts, **counts)
+        .values(state="checked", checked_at=utc_now(), thread_id=thread, facts=facts, **counts)
     )
 
 

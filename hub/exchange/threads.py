@@ -12,6 +12,12 @@ from hub.exchange.receipt_number import read_receipt_number
 from hub.tables import submission
 from mappings.catalogue import RecordType
 
+# Made once and searched by halves: there may be as many ranges as rows.
+_IN_RANGES = (
+    "(SELECT range_agg(int8range(r.first, r.last, '[]'))"
+    " FROM unnest(CAST(:first AS bigint[]), CAST(:last AS bigint[])) AS r (first, last))"
+)
+
 
 def find_returned(connection: Connection, row: Row[Any], number: str) -> Row[Any] | None:
     """The submission a returned workbook names, if it is the sender's own and of the same record type."""
@@ -41,18 +47,17 @@ def take_back_held(connection: Connection, row: Row[Any], record_type: RecordTyp
     earlier = find_returned(connection, row, row.facts["returned_from"]) if row.thread_id and ranges else None
     if earlier is None or earlier.state != "merged":
         return 0
-    came_back = "EXISTS (SELECT 1 FROM unnest(CAST(:first AS integer[]), CAST(:last AS integer[])) AS r (first, last)"
     values = {"earlier": earlier.submission_id, "first": [one[0] for one in ranges], "last": [one[1] for one in ranges]}
     gone = run_sql(
         connection,
         f"DELETE FROM {{d}}.stg_{record_type.code} s WHERE s.submission_id = :earlier"
-        f" AND {came_back} WHERE s.row_no BETWEEN r.first AND r.last) RETURNING s.row_no",
+        f" AND CAST(s.row_no AS bigint) <@ {_IN_RANGES} RETURNING s.row_no",
         **values,
     )
     run_sql(
         connection,
         f"DELETE FROM {{d}}.difference d WHERE d.submission_id = :earlier AND d.outcome = 'hold'"
-        f" AND {came_back} WHERE d.row_no BETWEEN r.first AND r.last)",
+        f" AND CAST(d.row_no AS bigint) <@ {_IN_RANGES}",
         **values,
     )
     return len(gone)

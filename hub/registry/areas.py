@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from hub import audit
+from hub.database import run_sql
 from hub.errors import BadRequest, Conflict
 from hub.registry.area_names import code_forms, name_forms
 from hub.registry.permissions import Actor, Right
@@ -85,19 +86,32 @@ class AreaVersion(msgspec.Struct, frozen=True):
 
 
 def load_area_index(connection: Connection) -> AreaIndex:
-    """Every area with every code and name it ever had."""
-    columns = (
-        area.c.area_id,
-        area.c.kind,
-        area.c.parent_id,
-        area.c.successor_id,
-        area_version.c.code,
-        area_version.c.name,
-        area_version.c.valid_to,
-    )
-    query = select(*columns).join(area_version, area_version.c.area_id == area.c.area_id)
-    newest_last = query.order_by(area_version.c.valid_from, area_version.c.area_id, area_version.c.version)
-    return build_index([AreaVersion(*row) for row in connection.execute(newest_last)])
+    """Every area with every code and name it ever had. Built anew unless all of it reads as it did before."""
+    digest = run_sql(connection, f"SELECT {_DIGEST} FROM ({_VERSIONS}) v")[0][0]
+    return _BUILT.get(str(digest)) or _build(connection)
+
+
+_VERSIONS = """
+SELECT a.area_id, a.kind, a.parent_id, a.successor_id, v.code, v.name, v.valid_to, v.valid_from, v.version
+  FROM {d}.area a JOIN {d}.area_version v ON v.area_id = a.area_id
+"""
+_DIGEST = """
+encode(sha256(convert_to(coalesce(string_agg(v::text, ';' ORDER BY valid_from, area_id, version), ''), 'UTF8')), 'hex')
+"""
+_MOST_BUILT = 8
+_BUILT: dict[str, AreaIndex] = {}  # by the digest of every row it was built from: of any database, never out of date
+
+
+def _build(connection: Connection) -> AreaIndex:
+    """Rows and their digest are of one statement, so that they speak of the same state."""
+    newest_last = "SELECT v.*, (SELECT {digest} FROM v) FROM v ORDER BY valid_from, area_id, version"
+    rows = run_sql(connection, f"WITH v AS MATERIALIZED ({_VERSIONS}) {newest_last.format(digest=_DIGEST)}")
+    index = build_index([AreaVersion(*row[:7]) for row in rows])  # type: ignore[arg-type]
+    if len(_BUILT) >= _MOST_BUILT:
+        _BUILT.clear()
+    if rows:
+        _BUILT[str(rows[0][-1])] = index
+    return index
 
 
 def build_index(versions: Sequence[AreaVersion]) -> AreaIndex:

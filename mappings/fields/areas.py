@@ -15,7 +15,8 @@ from typing import NamedTuple, Protocol
 
 import polars as pl
 
-from mappings.fields.reading import DATE, NUMBER, TEXT, Cells, Reading, read_odd
+from mappings.fields.kept import made_once
+from mappings.fields.reading import DATE, NUMBER, TEXT, Cells, Reading, answered, looked_up, read_odd
 
 _PROVINCE = re.compile(
     "^(?:中国)?(?:北京市|天津市|上海市|重庆市|(?:河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南"
@@ -80,7 +81,7 @@ class AreaTable:
 
     def ids_of(self, values: pl.Series) -> pl.Series:
         """The areas' ids; null for places outside the district."""
-        return _looked_up(values, self.ids, pl.Int32())
+        return looked_up(values, self.ids, pl.Int32())
 
     def place(self, text: str, beside: str = "") -> Place:
         """What a cell means, with what stands beside it (the address, the village row above)."""
@@ -155,16 +156,21 @@ class AreaTable:
         return towns, villages
 
 
+@made_once(8)
+def area_table_of(areas: AreaNames) -> AreaTable:
+    """The table of areas that stay as they are."""
+    return AreaTable(areas)
+
+
 def read_area(cells: Cells, table: AreaTable, beside: Callable[[], pl.Series] | None = None) -> Reading:
     """Values are 12-digit codes. ``beside`` gives, per row, the words that may tell villages of one name apart."""
-    values = _looked_up(cells.text, table.direct, pl.String())
-    clean = cells.text.is_null() | values.is_not_null()
+    values = looked_up(cells.text, table.direct)
 
     def steps(odd: pl.DataFrame) -> pl.DataFrame:
         words = pl.lit("") if beside is None else beside().gather(odd["row"]).fill_null("").alias("beside")
         return _placed(odd.with_columns(words.alias("beside")), table)
 
-    return read_odd(cells, values, clean, steps, kinds=(TEXT, NUMBER))
+    return read_odd(cells, values, answered(cells.text, values), steps, kinds=(TEXT, NUMBER))
 
 
 def _placed(odd: pl.DataFrame, table: AreaTable) -> pl.DataFrame:
@@ -186,9 +192,3 @@ def _placed(odd: pl.DataFrame, table: AreaTable) -> pl.DataFrame:
 def _tidy(text: str) -> str:
     written = "".join(unicodedata.normalize("NFKC", text).split()).strip("'`")
     return re.sub(r"^[一二三四五六七八九十]+、|^([0-9]+)\.0+$", lambda found: found[1] or "", written)
-
-
-def _looked_up(text: pl.Series, table: Mapping[str, object], dtype: pl.DataType) -> pl.Series:
-    if not table:
-        return pl.Series([None], dtype=dtype).new_from_index(0, len(text))
-    return text.replace_strict(list(table), list(table.values()), default=None, return_dtype=dtype)

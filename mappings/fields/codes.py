@@ -10,7 +10,21 @@ from functools import cached_property
 import polars as pl
 
 from mappings.catalogue import CodeSet
-from mappings.fields.reading import BOOLEAN, NO_TEXT, NONE_WORDS, NUMBER, TEXT, Cells, Reading, first_of, read_odd
+from mappings.fields.kept import made_once
+from mappings.fields.reading import (
+    BOOLEAN,
+    NO_TEXT,
+    NONE_WORDS,
+    NUMBER,
+    TEXT,
+    Cells,
+    Reading,
+    answered,
+    first_of,
+    looked_up,
+    nothing,
+    read_odd,
+)
 
 _NOISE = r"[\s\p{Z}\p{Cf}\p{Cc}'`´‘’“”\"]"
 _VALUE_AND_TITLE = r"^([0-9A-Z]+)[-_.、:：|/()]*(\p{Han}[^0-9]*?)[)）]?$"
@@ -45,11 +59,17 @@ class CodeTable:
         yield from ((code.value, *code.aliases) for code in self.codes.codes)
 
 
+@made_once(256)
+def code_table_of(codes: CodeSet) -> CodeTable:
+    return CodeTable(codes)
+
+
 def read_code(cells: Cells, table: CodeTable) -> Reading:
     """Canonical values of the code set; what is not in it is held, with the titles it could have been."""
-    values = _looked_up(cells.text, table.exact)
-    clean = cells.text.is_null() | values.is_not_null()
-    return read_odd(cells, values, clean, lambda odd: _steps(odd, table), kinds=(TEXT, NUMBER, BOOLEAN))
+    values = looked_up(cells.text, table.exact)
+    return read_odd(
+        cells, values, answered(cells.text, values), lambda odd: _steps(odd, table), kinds=(TEXT, NUMBER, BOOLEAN)
+    )
 
 
 def _steps(odd: pl.DataFrame, table: CodeTable) -> pl.DataFrame:
@@ -58,7 +78,7 @@ def _steps(odd: pl.DataFrame, table: CodeTable) -> pl.DataFrame:
     read = odd.with_columns(tidy=tidy).with_columns(
         number=pl.col("tidy").str.extract(_VALUE_AND_TITLE, 1), title=pl.col("tidy").str.extract(_VALUE_AND_TITLE, 2)
     )
-    found = [_looked_up(read[column], table.tolerant) for column in ("tidy", "title", "number")]
+    found = [looked_up(read[column], table.tolerant) for column in ("tidy", "title", "number")]
     read = read.with_columns(value=found[0].zip_with(found[0].is_not_null(), _agreed(found[1], found[2])))
     none = pl.col("tidy").str.contains(NONE_WORDS.replace("none", "NONE"))
     code = first_of(((pl.col("value").is_not_null() | none, None),), otherwise="E_CODE")
@@ -69,12 +89,7 @@ def _steps(odd: pl.DataFrame, table: CodeTable) -> pl.DataFrame:
 
 def _agreed(by_title: pl.Series, by_number: pl.Series) -> pl.Series:
     """'20 已婚': the value when number and title say the same, else nothing."""
-    nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(by_title))
-    return by_title.zip_with((by_title == by_number).fill_null(False), nothing)
-
-
-def _looked_up(text: pl.Series, table: dict[str, str]) -> pl.Series:
-    return text.replace_strict(list(table), list(table.values()), default=None, return_dtype=pl.String)
+    return by_title.zip_with((by_title == by_number).fill_null(False), nothing(len(by_title)))
 
 
 def _forms(text: str) -> Iterator[str]:

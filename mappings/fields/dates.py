@@ -37,16 +37,16 @@ _ISO = {"%Y-%m-%d": 10, "%Y-%m-%d %H:%M:%S": 19, "%Y-%m-%dT%H:%M:%S": 19}
 
 def read_date(cells: Cells, today: date, *, month_will_do: bool = False) -> Reading:
     """Values are Dates. ``month_will_do``: a month alone is taken as its first day, with a note."""
-    moment = _iso(cells.text)
+    moment, settled = _iso(cells.text)
     steps = partial(_days, today=today, month_will_do=month_will_do, dtype=pl.Date())
-    return read_odd(cells, moment.cast(pl.Date), _settled(cells, moment), steps, kinds=(TEXT, DATE))
+    return read_odd(cells, moment.cast(pl.Date), settled, steps, kinds=(TEXT, DATE))
 
 
 def read_datetime(cells: Cells, today: date) -> Reading:
     """Values are Datetimes; a date alone is its midnight."""
-    moment = _iso(cells.text)
+    moment, settled = _iso(cells.text)
     steps = partial(_days, today=today, month_will_do=False, dtype=pl.Datetime("us"))
-    return read_odd(cells, moment, _settled(cells, moment), steps, kinds=(TEXT, DATE))
+    return read_odd(cells, moment, settled, steps, kinds=(TEXT, DATE))
 
 
 def read_month(cells: Cells, today: date) -> Reading:
@@ -55,10 +55,10 @@ def read_month(cells: Cells, today: date) -> Reading:
     return read_odd(cells, cells.text, clean, partial(_months, today=today))
 
 
-def _iso(text: pl.Series) -> pl.Series:
-    """What is already written as the standard wants it; null otherwise."""
+def _iso(text: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """What is already written as the standard wants it, null otherwise; and whether that settles the cell."""
     length = text.str.len_bytes()
-    lengths = set(length.drop_nulls().unique())
+    lengths = set(length.unique())
     column = pl.col("text")
     found = [
         pl.when(column.str.len_bytes() == expected).then(column.str.to_datetime(form, strict=False, time_unit="us"))
@@ -66,11 +66,9 @@ def _iso(text: pl.Series) -> pl.Series:
         if expected in lengths
     ]
     nothing = pl.lit(None, dtype=pl.Datetime("us"))
-    return text.rename("text").to_frame().with_columns(moment=pl.coalesce([*found, nothing]))["moment"]
-
-
-def _settled(cells: Cells, moment: pl.Series) -> pl.Series:
-    return cells.text.is_null() | moment.dt.year().is_between(EARLIEST_YEAR, LATEST_YEAR).fill_null(False)
+    read = text.to_frame("text").select("text", moment=pl.coalesce([*found, nothing]))
+    usual = pl.col("moment").dt.year().is_between(EARLIEST_YEAR, LATEST_YEAR).fill_null(False)
+    return read["moment"], read.select(pl.col("text").is_null() | usual).to_series()
 
 
 def _days(odd: pl.DataFrame, today: date, month_will_do: bool, dtype: pl.DataType) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 import polars as pl
 
@@ -48,15 +49,16 @@ class IdentityRules:
 def read_identity_number(cells: Cells, rules: IdentityRules) -> Reading:
     """Canonical 18 characters. A permit or a foreigner's card is noted with the kind of document it is."""
     text = cells.text
-    clean = text.str.contains(rf"^(?:{rules.issued})[0-9]+[0-9X]$") & text.str.contains(_SHAPE)
+    number, rows = pl.col("number"), text.to_frame("number")
+    shaped = number.str.contains(rf"^(?:{rules.issued})[0-9]+[0-9X]$") & number.str.contains(_SHAPE)
+    clean = rows.select(shaped).to_series()
     if clean.any():
-        good = text.to_frame("number").select(
-            (check_digit_fits("number") & born("number", rules.today)).fill_null(False)
-        )
-        clean = clean & good.to_series()
+        good = (check_digit_fits("number") & born("number", rules.today)).fill_null(False)
+        clean = clean & rows.select(good).to_series()
     return read_odd(cells, text, clean, lambda odd: _steps(odd, rules))
 
 
+@cache
 def check_digit_fits(column: str) -> pl.Expr:
     """Whether the weighted sum of the first 17 digits and the check character is 1 modulo 11."""
     last = (

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import polars as pl
 
-from mappings.fields.reading import BOOLEAN, DATE, NO_TEXT, NONE_WORDS, NUMBER, TEXT, Cells, Reading, first_of, read_odd
+from mappings.fields.reading import (
+    BOOLEAN,
+    DATE,
+    NO_TEXT,
+    NONE_WORDS,
+    NUMBER,
+    TEXT,
+    Cells,
+    Reading,
+    first_of,
+    nothing,
+    read_odd,
+)
 
 _UNITS = r"(?:人|个|次|周|孕周|克|g|G|kg|厘米|cm|CM|元|万元|岁|天|月|胎|孩)$"
 _WHOLE = r"^[+-]?[0-9]{1,15}(?:\.0+)?$"
@@ -26,7 +38,7 @@ def read_decimal(cells: Cells) -> Reading:
 
 
 def read_boolean(cells: Cells) -> Reading:
-    known = pl.Series([None], dtype=pl.Boolean).new_from_index(0, len(cells.text))
+    known = nothing(len(cells.text), pl.Boolean())
     return read_odd(cells, known, cells.text.is_null(), _yes_or_no, kinds=(TEXT, NUMBER, BOOLEAN))
 
 

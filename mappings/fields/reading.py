@@ -6,7 +6,7 @@ slow expressions, and puts the result back. So a clean file costs one pass per c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -51,12 +51,11 @@ def read_odd(
 
     ``kinds``: the workbook cell kinds whose text may pass as clean; any other kind is looked at.
     """
-    clean = clean.fill_null(True)
     if cells.kinds is not None:
         clean = clean & (cells.text.is_null() | cells.kinds.is_in(kinds)) & (cells.kinds != BROKEN)
-    if clean.all():
+    if clean.all():  # whatever is null is an empty cell
         return Reading(values, NOTHING_FOUND)
-    odd = _odd_cells(cells, ~clean)
+    odd = _odd_cells(cells, ~clean.fill_null(True))
     read = _close_look(odd, steps)
     found = read.filter(pl.col("code").is_not_null()).select(FOUND.names()).cast(FOUND)
     return Reading(values.clone().scatter(read["row"], read["value"].cast(values.dtype)), found)
@@ -92,6 +91,26 @@ def _in_shape(read: pl.DataFrame) -> pl.DataFrame:
     if "detail" not in read.columns:
         read = read.with_columns(NO_TEXT.alias("detail"))
     return read.select("row", "value", "code", "detail")
+
+
+def nothing(height: int, dtype: pl.DataType | None = None) -> pl.Series:
+    """A column of so many empty cells."""
+    return pl.Series([None], dtype=dtype or pl.String()).new_from_index(0, height)
+
+
+def looked_up(text: pl.Series, table: Mapping[str, object], dtype: pl.DataType | None = None) -> pl.Series:
+    """What the table has for each cell; null where it has nothing. It is made a column only when there are more cells."""
+    dtype = dtype or pl.String()
+    if not table or len(text) <= len(table):
+        return pl.Series(text.name, [table.get(each) for each in text.to_list()], dtype=dtype)
+    return text.replace_strict(list(table), list(table.values()), default=None, return_dtype=dtype)
+
+
+def answered(text: pl.Series, values: pl.Series) -> pl.Series:
+    """Which cells are empty or have a value; no empty cell has one."""
+    if values.null_count() == text.null_count():
+        return pl.Series([True]).new_from_index(0, len(text))
+    return text.is_null() | values.is_not_null()
 
 
 def says_nothing(text: pl.Expr) -> pl.Expr:

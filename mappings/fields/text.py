@@ -14,9 +14,9 @@ _PLAIN = rf"^[\p{{Han}}A-Za-z0-9&&[^{SUSPECTS}]](?:[\p{{Han}}A-Za-z0-9()（）#�
 
 def read_text(cells: Cells) -> Reading:
     """Addresses, unit names, remarks. A number is text here; a date is not (门牌 3-2 that became 3月2日)."""
-    text = cells.text
-    clean = text.str.contains(_PLAIN) & ~text.is_in(WORDS_FOR_NOTHING) & (text.str.len_bytes() <= LONGEST)
-    return read_odd(cells, text, clean, _steps)
+    text = pl.col("text")
+    plain = text.str.contains(_PLAIN) & ~text.is_in(WORDS_FOR_NOTHING) & (text.str.len_bytes() <= LONGEST)
+    return read_odd(cells, cells.text, cells.text.to_frame("text").select(plain).to_series(), _steps)
 
 
 def one_line(text: pl.Expr) -> pl.Expr:

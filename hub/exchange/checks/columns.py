@@ -18,7 +18,7 @@ from mappings.fields.identity_number import FOREIGN_CARD, PERMIT, IdentityRules,
 from mappings.fields.names import read_name
 from mappings.fields.numbers import read_boolean, read_decimal, read_integer
 from mappings.fields.phones import read_phone
-from mappings.fields.reading import Cells, Reading
+from mappings.fields.reading import Cells, Reading, nothing
 from mappings.fields.text import read_text
 
 KINDS: dict[str, pl.DataType] = {
@@ -49,7 +49,7 @@ def read_columns(batch: pl.DataFrame, cells: dict[str, Cells], context: CheckCon
 
 
 def empty_column(field: Field, height: int) -> pl.Series:
-    return pl.repeat(None, height, dtype=KINDS.get(field.type, pl.String()), eager=True).alias(field.name)
+    return nothing(height, KINDS.get(field.type)).alias(field.name)
 
 
 def _read(field: Field, cells: Cells, batch: pl.DataFrame, context: CheckContext) -> Reading:
@@ -99,7 +99,7 @@ def _read_identity(field: Field, cells: Cells, values: Values, context: CheckCon
     other = (values[document].is_not_null() & ~values[document].is_in(NUMBERED_AS_CITIZENS)).fill_null(False)
     if not other.any():
         return read_identity_number(cells, rules)
-    nobody = pl.repeat(None, len(other), dtype=pl.String, eager=True)
+    nobody = nothing(len(other))
     citizens = read_identity_number(Cells(cells.text.zip_with(~other, nobody), cells.kinds), rules)
     others = read_certificate(Cells(cells.text.zip_with(other, nobody), cells.kinds))
     found = pl.concat([citizens.found, others.found])
@@ -114,7 +114,7 @@ def _document_field(field: Field, context: CheckContext) -> str | None:
 def _tell_the_document(field: Field, values: Values, context: CheckContext, findings: Findings) -> None:
     """A residence permit or a foreigner's card has said so itself: the kind of document follows it."""
     found = findings.of(field.name)
-    told = found.filter(pl.col("code") == "N_ID_OTHER_DOCUMENT")
+    told = found.filter(pl.col("code") == "N_ID_OTHER_DOCUMENT") if found.height else found
     if told.is_empty():
         return
     document = _document_field(field, context)

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Protocol
 
 from mappings.catalogue import Catalogue, Field, Mapping, RecordType, Role
-from mappings.fields.areas import AreaNames, AreaTable
-from mappings.fields.codes import CodeTable
+from mappings.fields.areas import AreaNames, AreaTable, area_table_of
+from mappings.fields.codes import CodeTable, code_table_of
 
 
 class Column(Protocol):
@@ -42,12 +42,12 @@ class CheckContext:
 
     @cached_property
     def area_table(self) -> AreaTable:
-        return AreaTable(self.areas)
+        return area_table_of(self.areas)
 
     @cached_property
     def code_tables(self) -> dict[str, CodeTable]:
         wanted = {field.code_set for field in self.record_type.fields if field.code_set}
-        return {name: CodeTable(self.catalogue.code_sets[name]) for name in wanted}
+        return {name: code_table_of(self.catalogue.code_sets[name]) for name in wanted}
 
     @cached_property
     def birth_certificates(self) -> set[str]:

@@ -36,6 +36,7 @@ ERRORS = pl.Schema(
         "params": pl.String,
     }
 )
+NO_ERRORS = pl.DataFrame(schema=ERRORS)
 
 
 class Findings:
@@ -51,14 +52,15 @@ class Findings:
             self._found.setdefault(field, []).append(found)
 
     def mark(self, field: str, code: str, rows: pl.Series, detail: str | None = None) -> None:
-        """The same code for all rows where the mask is true."""
+        """The same code for all rows where the mask is true; null is not."""
         if rows.any():
-            places = rows.arg_true().cast(pl.UInt32)
+            places = rows.fill_null(False).arg_true().cast(pl.UInt32)
             words = [pl.lit(code).alias("code"), pl.lit(detail, dtype=pl.String).alias("detail")]
             self.add(field, pl.DataFrame({"row": places}).with_columns(words))
 
     def of(self, field: str) -> pl.DataFrame:
-        return pl.concat(self._found.get(field, [NOTHING_FOUND]))
+        found = self._found.get(field, [NOTHING_FOUND])
+        return found[0] if len(found) == 1 else pl.concat(found)
 
     def replace(self, field: str, found: pl.DataFrame) -> None:
         self._found[field] = [found]
@@ -71,13 +73,14 @@ class Findings:
         return self._rows(self._all(), ("error",), height)
 
     def held(self, height: int) -> pl.Series:
-        return self._rows(self._all(), ("hold",), height) & ~self.refused(height)
+        held = self._rows(self._all(), ("hold",), height)
+        return held & ~self.refused(height) if held.any() else held
 
     def _all(self) -> list[pl.DataFrame]:
         return [found for each in self._found.values() for found in each]
 
     def _rows(self, found: Iterable[pl.DataFrame], levels: Sequence[str], height: int) -> pl.Series:
-        mask = pl.repeat(False, height, dtype=pl.Boolean, eager=True)
+        mask = pl.Series([False]).new_from_index(0, height)
         for each in found:
             codes = [code for code in each["code"].unique() if self._context.level(code) in levels]
             if codes:
@@ -87,7 +90,7 @@ class Findings:
     def as_errors(self, batch: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
         """One row an error, numbered within its row in the order of the fields."""
         if not any(each.height for each in self._all()):
-            return pl.DataFrame(schema=ERRORS)
+            return NO_ERRORS
         order = {name: place for place, name in enumerate(["change_kind", *self._context.record_type.by_name])}
         fields = sorted(self._found, key=lambda name: order.get(name, 0))
         written = [self._written(batch, name, self.of(name)) for name in fields]

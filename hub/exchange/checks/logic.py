@@ -53,14 +53,14 @@ def _compare_with_number(role: Role, values: Values, context: CheckContext, find
         return
     sex, birth = context.part(role, "sex"), context.part(role, "birth_date")
     told = values[number.name].to_frame("id").with_columns(citizen=pl.col("id").str.contains(r"^[0-9]{17}[0-9X]$"))
-    if sex is not None and values[sex.name].null_count() < told.height:
+    if sex is not None and _is_told(sex.name, values):
         row = told.with_columns(values[sex.name].alias("sex"))
         differs = row.select(pl.col("citizen") & pl.col("sex").is_in(["1", "2"]) & (pl.col("sex") != sex_of("id")))
-        findings.mark(sex.name, "E_LOGIC_SEX", differs.to_series().fill_null(False))
-    if birth is not None:
+        findings.mark(sex.name, "E_LOGIC_SEX", differs.to_series())
+    if birth is not None and (_is_told(birth.name, values) or not findings.of(birth.name).is_empty()):
         stated = told.select(pl.when("citizen").then(birth_of("id"))).to_series()
         _settle_short_years(birth, stated, values, findings)
-        findings.mark(birth.name, "E_LOGIC_BIRTH", (values[birth.name] != stated).fill_null(False))
+        findings.mark(birth.name, "E_LOGIC_BIRTH", values[birth.name] != stated)
 
 
 def _settle_short_years(birth: Field, stated: pl.Series, values: Values, findings: Findings) -> None:
@@ -85,6 +85,8 @@ def _require(
         key = field.name in record_type.natural_key
         if not (field.required or key) or (key and not field.required and record_type.no_id_allowed and field.part):
             continue
+        if not values[field.name].null_count():
+            continue
         missing = _missing(field, values, cells, context)
         if not missing.any():
             continue
@@ -105,8 +107,8 @@ def _check_future(values: Values, context: CheckContext, findings: Findings) -> 
     """Nothing that is reported has yet to happen; nobody is yet to be born."""
     births = [field.name for field in context.record_type.fields if field.part == "birth_date"]
     for name in dict.fromkeys([context.record_type.event_date, *births]):
-        if name:
-            findings.mark(name, "E_DATE_FUTURE", (_days(values[name]) > context.today).fill_null(False))
+        if name and _is_told(name, values):
+            findings.mark(name, "E_DATE_FUTURE", _days(values[name]) > context.today)
 
 
 def _check_orders(values: Values, context: CheckContext, findings: Findings) -> None:
@@ -114,9 +116,13 @@ def _check_orders(values: Values, context: CheckContext, findings: Findings) -> 
     event = context.record_type.event_date
     births = [field.name for field in context.record_type.fields if field.part == "birth_date"]
     for earlier, later in (*ORDERS, *((birth, event) for birth in births)):
-        if earlier in values and later in values:
-            wrong = (_days(values[earlier], last=False) > _days(values[later], last=True)).fill_null(False)
+        if _is_told(earlier, values) and _is_told(later, values):
+            wrong = _days(values[earlier], last=False) > _days(values[later], last=True)
             findings.mark(later, "E_DATE_ORDER", wrong, context.record_type.by_name[earlier].title)
+
+
+def _is_told(name: str, values: Values) -> bool:
+    return name in values and values[name].null_count() < len(values[name])
 
 
 def _check_age(role: Role, values: Values, context: CheckContext, findings: Findings) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 from hub.exchange.checks.context import CheckContext
 from hub.exchange.checks.findings import Findings
 from mappings.catalogue import Field
-from mappings.fields.reading import FILLED, TEXT, Cells
+from mappings.fields.reading import FILLED, TEXT, Cells, nothing
 
 DITTO = ["同上", "〃", "″", '"', "〞", "同上行", "''"]
 
@@ -25,18 +25,25 @@ def take_apart(batch: pl.DataFrame, context: CheckContext, above: RowAbove, find
     """The cells of every field the file has, ditto marks filled in."""
     names = [each.name for each in context.record_type.fields]
     _mark_merged(batch, names, findings)
-    return {
-        name: _filled_down(batch, name, cells, above, findings)
-        for name in names
-        if (cells := _cells(batch, name, context)) is not None
-    }
+    columns = {name: cells for name in names if (cells := _cells(batch, name, context)) is not None}
+    dittos = _dittos(batch, columns)
+    return {name: _filled_down(batch, name, cells, dittos[name], above, findings) for name, cells in columns.items()}
 
 
 def _mark_merged(batch: pl.DataFrame, names: list[str], findings: Findings) -> None:
     """A value of a merged cell stands in every row it covers; the rows below the first are told of it."""
-    for name in names:
-        if f"{name}__kind" in batch.columns:
-            findings.mark(name, "W_FILLED_DOWN", batch[f"{name}__kind"].fill_null(TEXT) >= FILLED)
+    kinds = {f"{name}__kind": name for name in names if f"{name}__kind" in batch.columns}
+    if kinds:
+        merged = batch.select(pl.col(list(kinds)).fill_null(TEXT) >= FILLED)
+        for column, name in kinds.items():
+            findings.mark(name, "W_FILLED_DOWN", merged[column])
+
+
+def _dittos(batch: pl.DataFrame, columns: dict[str, Cells]) -> dict[str, pl.Series]:
+    """Which cells say "as above": of the file's columns together."""
+    sent = [name for name in columns if name in batch.columns]
+    marks = batch.select(pl.col(sent).is_in(DITTO).fill_null(False)).to_dict()
+    return {name: marks[name] if name in marks else cells.text.is_in(DITTO) for name, cells in columns.items()}
 
 
 def _cells(batch: pl.DataFrame, name: str, context: CheckContext) -> Cells | None:
@@ -47,8 +54,9 @@ def _cells(batch: pl.DataFrame, name: str, context: CheckContext) -> Cells | Non
     return None if constant is None else Cells(pl.repeat(constant, batch.height, dtype=pl.String, eager=True))
 
 
-def _filled_down(batch: pl.DataFrame, name: str, cells: Cells, above: RowAbove, findings: Findings) -> Cells:
-    ditto = cells.text.is_in(DITTO).fill_null(False)
+def _filled_down(
+    batch: pl.DataFrame, name: str, cells: Cells, ditto: pl.Series, above: RowAbove, findings: Findings
+) -> Cells:
     if ditto.any():
         cells, nothing_above = _copied(batch["sheet"], cells, ditto, above.cells.get(name))
         findings.mark(name, "E_DITTO_FIRST_ROW", nothing_above)
@@ -97,9 +105,10 @@ def fill_from_section(batch: pl.DataFrame, cells: dict[str, Cells], context: Che
 
 def _known_sections(section: pl.Series, context: CheckContext) -> pl.Series:
     """Headings that name a place of the district; '一、本月迁入' does not."""
+    if section.null_count() == len(section):
+        return section
     known = [each for each in section.drop_nulls().unique() if context.area_table.place(each).code is None]
-    nothing = pl.repeat(None, len(section), dtype=pl.String, eager=True)
-    return section.zip_with(section.is_in(known).fill_null(False), nothing)
+    return section.zip_with(section.is_in(known).fill_null(False), nothing(len(section)))
 
 
 def beside(batch: pl.DataFrame, area_field: Field) -> pl.Series:

@@ -9,6 +9,7 @@ import polars as pl
 from hub.exchange.checks.columns import Values
 from hub.exchange.checks.context import CheckContext
 from mappings.catalogue import Field
+from mappings.fields.reading import nothing
 
 SEPARATOR = "\x1f"
 EMPTY = "\x00"  # an empty cell: no text that passed a check can contain it
@@ -68,7 +69,7 @@ def _areas(content: pl.DataFrame, context: CheckContext) -> list[pl.Series]:
     """Per person the area the row itself gives: the first of the role's area fields that lies in the district."""
     table, areas = context.area_table, []
     for role in context.record_type.people:
-        known = pl.repeat(None, content.height, dtype=pl.Int32, eager=True)
+        known = nothing(content.height, pl.Int32())
         for name in role.area_fields:
             if content[name].null_count() < content.height:
                 ids = table.ids_of(content[name])
@@ -80,15 +81,15 @@ def _areas(content: pl.DataFrame, context: CheckContext) -> list[pl.Series]:
 def _sealed(content: pl.DataFrame, context: CheckContext) -> pl.Series:
     """The clinical cells as one JSON object, sealed; empty where there are none."""
     fields = context.record_type.clinical_fields
-    nothing = pl.repeat(None, content.height, dtype=pl.String, eager=True).alias("sealed")
+    empty = nothing(content.height).alias("sealed")
     if not fields or not content.height:
-        return nothing
+        return empty
     cells = [
         _canonical(field).alias(field.name) if field.type in ("date", "datetime") else field.name for field in fields
     ]
     told = content.select(pl.any_horizontal(pl.col(field.name).is_not_null() for field in fields)).to_series()
     if not told.any():
-        return nothing
+        return empty
     texts = content.filter(told).select(pl.struct(cells).struct.json_encode().cast(pl.Binary)).to_series().to_list()
     sealed = _as_bytea(pl.Series("sealed", context.seal(texts), dtype=pl.Binary))
-    return nothing.scatter(told.arg_true(), sealed)
+    return empty.scatter(told.arg_true(), sealed)
