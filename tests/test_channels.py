@@ -170,6 +170,8 @@ def test_a_pause_is_kept_and_a_shorter_interval_is_heard_at_once() -> None:
     assert is_due(out(every_seconds=60), State(channel="c"), now, ZONE)
     waiting = State(channel="c", cursor={"since": (now - timedelta(days=2)).isoformat()})
     assert is_due(out(at=("08:30",)), waiting, now, ZONE)
+    ahead = now + timedelta(days=365)  # the clock was, and was set back
+    assert is_due(out(every_seconds=60), State(channel="c", last_tried_at=ahead, next_at=ahead), now, ZONE)
     assert is_silent(out(every_seconds=60, silent_after_hours=47.0), waiting, now)
     assert not is_silent(out(every_seconds=60, silent_after_hours=49.0), waiting, now)
 

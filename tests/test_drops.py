@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select, update
 
+from drops import inbox as inbox_module
 from drops.inbox import find_claims
 from drops.scan import Drops, Looked
 from drops.watcher import watch
@@ -122,6 +124,44 @@ def test_a_file_that_does_not_match_its_sidecar_is_rejected_with_the_reason(drop
     assert (rejected / "a.csv").read_bytes() == death_sheet()
     assert json.loads((rejected / "a.csv.error.json").read_text("utf-8"))["code"] == "F_DIGEST_MISMATCH"
     assert ledger(drops) == []
+
+
+def test_what_cannot_be_read_of_one_sender_keeps_no_other_waiting(
+    drops: Drops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a parser makes of it."""
+    drop(drops, "poison.csv", b"poison\n")
+    judged = inbox_module.judge
+
+    def fail_at_poison(path: Path) -> object:
+        if path.name == "poison.csv":
+            raise lzma.LZMAError
+        return judged(path)
+
+    monkeypatch.setattr(inbox_module, "judge", fail_at_poison)
+    drop(drops, "sound.csv")
+    drops.look()
+    assert drops.look().rejected == 0
+    assert [name for name, _, _ in ledger(drops)] == ["sound.csv"]
+
+
+def test_no_other_watcher_clears_away_a_claim_whose_file_is_on_its_way(
+    drops: Drops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take the sender's promise with it."""
+    drop(drops, "promised.csv")
+    found: list[bool] = []
+
+    def look_around(place: str) -> None:
+        if place == "drop.before_claim":
+            for claimed in find_claims(drops.settings.drops, "health"):
+                with inbox_module.held(claimed) as mine:
+                    found.append(mine)
+
+    monkeypatch.setattr(inbox_module, "point", look_around)
+    drops.look()
+    assert drops.look().accepted + len(ledger(drops)) >= 1
+    assert found == [False]
 
 
 def test_links_are_never_followed(drops: Drops, tmp_path: Path) -> None:

@@ -211,6 +211,8 @@ def sheet_2003(rows: str) -> bytes:
     (b"<r></r>", "F_FORMAT_UNKNOWN", None),
     (sheet_2003('<Row ss:Index="99999999"/>'), "F_ZIP_UNSAFE", "far_cell"),
     (sheet_2003('<Row><Cell ss:Index="-1"/></Row>'), "F_UNREADABLE", "damaged_workbook"),
+    (sheet_2003("<Row><Cell><Data>" + f"<B>{'x' * 1000}</B>" * 1_100 + "</Data></Cell></Row>"), "F_UNREADABLE",
+     "cell_too_long"),
     (b"<html><body>404 Not Found</body></html>", "F_FORMAT_UNKNOWN", None),
     (b"MIME-Version: 1.0\nContent-Type: multipart/related\n\n<html>", "F_FORMAT_UNKNOWN", None),
     (b"<html><table>" * 3_000, "F_UNREADABLE", "nested_tables"),

@@ -74,9 +74,7 @@ def test_a_connection_has_one_session_however_often_it_asks(door: Door) -> None:
     with pytest.raises(paramiko.SSHException):
         channel.invoke_subsystem("sftp")
     transport.close()
-    guests = door.opened.door._guests  # type: ignore[union-attr]
-    until(lambda: not (guests := door.opened.door._guests)["health"] and not guests["@127.0.0.1"])  # type: ignore[union-attr]
-    assert guests is not None
+    until(lambda: not door.opened.door._guests.total())  # type: ignore[union-attr]
 
 
 def test_a_packet_of_absurd_length_ends_the_connection_before_it_is_read(door: Door) -> None:
