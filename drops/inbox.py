@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import stat
@@ -28,7 +29,7 @@ from hub.database import new_uuid
 from hub.faults import point
 
 UNFINISHED = (".part", ".tmp", ".filepart", ".uploading", ".crdownload", ".swp")
-PERIOD = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+PERIOD = re.compile(r"^[0-9]{4}-(0[1-9]|1[0-2])\Z")
 LONG_QUIET = 10  # quiet periods after which a file without its end is taken as it is, or its sender is told
 _NO_PERIOD = "-"
 _ORIGIN = "origin.json"
@@ -124,6 +125,25 @@ def sidecar_of(path: Path) -> Path | None:
     return next((side for side in sides if _is_plain(side)), None)
 
 
+def is_said_whole(path: Path) -> bool:
+    """By a sidecar: one older than the file's last change speaks only of the very bytes or the size it names."""
+    sidecar = sidecar_of(path)
+    if sidecar is None:
+        return False
+    if sidecar.lstat().st_ctime_ns >= path.lstat().st_ctime_ns:
+        return True
+    return _is_kept(read_promise(sidecar, sidecar.name), path)
+
+
+def _is_kept(promise: Promise, path: Path) -> bool:
+    if promise == Promise() or promise.size not in (None, path.lstat().st_size):
+        return False
+    if promise.sha256 is None:
+        return True
+    with os.fdopen(open_claimed(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == promise.sha256
+
+
 def claim(drops: Path, dropped: Dropped) -> Claim | None:
     """Take the file by one rename; None when somebody else was first or it went away."""
     sidecar = sidecar_of(dropped.path)
@@ -138,7 +158,7 @@ def take(drops: Path, dropped: Dropped, name: str, origin: Origin) -> Claim | No
     """Make ``dropped.path`` a claim called ``name``. A folder still empty may be cleared away by another: then None."""
     folder = drops / dropped.organisation / ".claimed" / str(new_uuid())
     folder.mkdir(mode=0o700, parents=True)
-    with held(_read_claim(folder)) as mine:  # what was promised is not cleared away before the file is there
+    with held(read_claim(folder)) as mine:  # what was promised is not cleared away before the file is there
         return _fill(folder, dropped, name, origin) if mine else None
 
 
@@ -150,10 +170,16 @@ def _fill(folder: Path, dropped: Dropped, name: str, origin: Origin) -> Claim | 
         point("drop.before_claim")
         dropped.path.rename(place / name)
     except FileNotFoundError:
-        release(_read_claim(folder))
+        release(read_claim(folder))
         return None
     point("drop.claimed")
-    return _read_claim(folder)
+    return Claim(
+        folder=folder,
+        organisation=dropped.organisation,
+        record_type=dropped.record_type,
+        period=dropped.period,
+        path=place / name,
+    )
 
 
 @contextlib.contextmanager
@@ -175,8 +201,12 @@ def held(claimed: Claim) -> Iterator[bool]:
 
 def find_claims(drops: Path, organisation: str) -> Iterator[Claim]:
     """Everything claimed and not yet answered, from this run or one that died."""
-    for folder in sorted(_folders(drops / organisation / ".claimed")):
-        yield _read_claim(folder)
+    yield from map(read_claim, claim_folders(drops, organisation))
+
+
+def claim_folders(drops: Path, organisation: str) -> list[Path]:
+    """In the order the claims were made."""
+    return sorted(_folders(drops / organisation / ".claimed"))
 
 
 def release(claimed: Claim) -> None:
@@ -191,7 +221,7 @@ def release(claimed: Claim) -> None:
         claimed.folder.rmdir()
 
 
-def _read_claim(folder: Path) -> Claim:
+def read_claim(folder: Path) -> Claim:
     files = [path for path in folder.glob("*/*/*") if path.is_file() and not path.is_symlink()]
     path = files[0] if files else None
     place = path.parent if path else next(iter(folder.glob("*/*")), folder / "unknown" / _NO_PERIOD)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import ARRAY, Connection, Text, func, literal, select
 
 from adapters.formats.sandbox import UnreadableFile
 from drops.answers import answer_name, move_aside, receipt_text, replace, step_aside
@@ -22,13 +22,14 @@ from drops.inbox import (
     Origin,
     Watched,
     claim,
-    find_claims,
+    claim_folders,
     find_dropped,
     held,
+    is_said_whole,
     lay_out,
     open_claimed,
+    read_claim,
     release,
-    sidecar_of,
 )
 from hub import jobs
 from hub.database import Database, new_uuid
@@ -70,6 +71,7 @@ class Drops:
     def __init__(self, database: Database, settings: Settings, catalogue: Catalogue) -> None:
         self.database, self.settings, self.catalogue = database, settings, catalogue
         self.watched = Watched(settings.drop_quiet_seconds)
+        self._numbered: dict[str, dict[Path, tuple[Claim, str | None]]] = {}  # by organisation and folder
 
     def lay_out(self) -> None:
         """Folders for every organisation and each record type it may send."""
@@ -93,20 +95,29 @@ class Drops:
         return looked
 
     def _go_on_with_claims(self, sender: Sender, looked: Looked) -> None:
-        claims = list(find_claims(self.settings.drops, sender.code))
-        under_way = self._still_under_way([number for each in claims if (number := _noted(each))])
-        for claimed in claims:
-            if _noted(claimed) in under_way:
+        claims = self._claims_of(sender)
+        under_way = self._still_under_way([number for _, number in claims if number])
+        for claimed, noted in claims:
+            if noted in under_way:
                 looked.waiting += 1
                 continue
             with held(claimed) as mine:
                 if mine:
                     self._go_on(sender, claimed, looked)
 
+    def _claims_of(self, sender: Sender) -> list[tuple[Claim, str | None]]:
+        """Every claim with its receipt number. One that has a number changes no more until it goes: it is read once."""
+        before = self._numbered.get(sender.code, {})
+        folders = claim_folders(self.settings.drops, sender.code)
+        claims = [before.get(folder) or _read_with_number(folder) for folder in folders]
+        self._numbered[sender.code] = {each[0].folder: each for each in claims if each[1]}
+        return claims
+
     def _still_under_way(self, numbers: list[str]) -> set[str | None]:
         """Receipt numbers about which there is nothing to say yet: asked once for all of them."""
         asked = select(submission.c.receipt_number).where(
-            submission.c.receipt_number.in_(numbers), submission.c.state.in_(("received", "checked"))
+            submission.c.receipt_number == func.any(literal(numbers, ARRAY(Text))),
+            submission.c.state.in_(("received", "checked")),
         )
         with self.database.begin() as connection:
             return set(connection.scalars(asked)) if numbers else set()
@@ -116,7 +127,7 @@ class Drops:
         unsettled = []
         for dropped in find_dropped(self.settings.drops, sender.code):
             try:
-                if sidecar_of(dropped.path) or self.watched.is_settled(dropped.path):
+                if is_said_whole(dropped.path) or self.watched.is_settled(dropped.path):
                     claim(self.settings.drops, dropped)
                     continue
             except Exception as wrong:  # of this file alone: the others are taken
@@ -182,7 +193,7 @@ class Drops:
         self._write_receipt(claimed, receipt)
         if any(issue["level"] in ("error", "hold") for issue in receipt["issues"]):
             self._give_back_workbook(claimed, number)
-        if receipt["state"] == "refused" and claimed.path is not None:
+        if receipt["state"] == "refused" and claimed.path is not None and claimed.path.exists():  # another may have
             move_aside(claimed.path, self._folder(claimed) / "rejected" / answer_name(claimed.name))
         point("drop.answered")
         release(claimed)
@@ -250,6 +261,11 @@ def _actor(sender: Sender, origin: Origin) -> Actor:
         rights=frozenset({Right.SUBMIT}),
         address=origin.address,
     )
+
+
+def _read_with_number(folder: Path) -> tuple[Claim, str | None]:
+    claimed = read_claim(folder)
+    return claimed, _noted(claimed)
 
 
 def _noted(claimed: Claim) -> str | None:

@@ -134,8 +134,10 @@ def _shown(text: str) -> str:
 
 def insert_events(database: Database, rows: list[dict[str, Any]]) -> None:
     """All of them or none. Row security lets through one organisation at a time."""
-    with database.begin() as connection:
-        by_organisation = sorted(rows, key=lambda row: str(row["organisation"]))
+    by_organisation = sorted(rows, key=lambda row: str(row["organisation"]))
+    reach = {"organisation": str(by_organisation[0]["organisation"])}
+    with database.begin(reach) as connection:
         for organisation, those in groupby(by_organisation, key=lambda row: str(row["organisation"])):
-            set_reach(connection, {"organisation": organisation})
+            if organisation != reach["organisation"]:
+                set_reach(connection, {"organisation": organisation})
             connection.execute(insert(sftp_event), list(those))

@@ -34,7 +34,7 @@ class UploadFile:
     def __init__(self, uploads: Uploads, upload: Upload, path: str, witness: Witness, bounds: Bounds) -> None:
         self._uploads, self._upload, self._path, self._witness, self._bounds = uploads, upload, path, witness, bounds
         self._handle = os.open(upload.content, os.O_WRONLY | os.O_NOFOLLOW)
-        self._granted = self._unlooked = 0
+        self._granted = self._unlooked = self._reached = 0
         self._failed = self._appends = False
         upload.holder, upload.touched = self, time.monotonic()
 
@@ -60,6 +60,7 @@ class UploadFile:
             while content:
                 done = os.pwrite(self._handle, content, at)
                 content, at = content[done:], at + done
+                self._reached = max(self._reached, at)
                 upload.size = max(upload.size, at)
         except OSError as wrong:
             self._failed = True
@@ -74,12 +75,13 @@ class UploadFile:
         if size > self._upload.size or self._upload.holder is not self:
             raise Refusal(DENIED, "不能加长文件。 A file is not made longer this way.")
         os.ftruncate(self._handle, size)
-        self._upload.size = size
+        self._upload.size, self._reached = size, min(self._reached, size)
 
     def finish(self) -> None:
         """On disk, in evidence, and taken when its sender has said that it is whole."""
         upload = self._upload
-        if self._failed or upload.holder is not self:
+        is_mixed = 0 < self._reached < upload.size  # the end of earlier bytes stands behind the new ones
+        if self._failed or is_mixed or upload.holder is not self:
             self._leave("incomplete")
             raise Refusal(FAILURE, "文件不完整，请重新上传。 The file is incomplete: send it again.")
         try:
@@ -103,7 +105,7 @@ class UploadFile:
         with self._uploads.lock:
             if self._upload.holder is self:
                 self._upload.holder, self._upload.touched = None, time.monotonic()
-                self._upload.save("cut")
+                self._upload.save("cut", durable=False)
         if outcome:
             act = "cut" if outcome == "cut" else "close"
             try:

@@ -285,7 +285,7 @@ class _Counted:
         self.is_open = False
         try:
             self._require_welcome()
-        except Refusal:
+        except Exception:  # refused, or nobody could ask
             self._file.abandon()
             raise
         self._file.finish()

@@ -72,14 +72,18 @@ class Upload:
     def place(self) -> Place:
         return self.note.place
 
-    def save(self, state: State) -> None:
-        """Note the state, durably: after a crash the bytes are what it says."""
+    def save(self, state: State, *, durable: bool = True) -> None:
+        """Note the state: after a crash the bytes are what it says.
+
+        Durably where the disk may still say "closed", or is to. Open and cut are the same to the next process.
+        """
         note = msgspec.structs.replace(self.note, state=state, at=utc_now())
         partial = self.folder / ".upload.json"
         with partial.open("wb") as file:
             file.write(msgspec.json.encode(note))
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         partial.replace(self.folder / "upload.json")
         self.note = note
 
@@ -118,7 +122,7 @@ class Uploads:
             return list(self._uploads.values())
 
     def used_bytes(self) -> int:
-        return sum(upload.size for upload in self.waiting())
+        return sum(upload.size for upload in tuple(self._uploads.values()))
 
     def __len__(self) -> int:
         return len(self._uploads)
@@ -134,7 +138,7 @@ class Uploads:
             upload = Upload(self._folder / str(new_uuid()), note)
             upload.folder.mkdir(mode=0o700)
             upload.content.touch(mode=0o600)
-            upload.save("open")
+            upload.save("open", durable=False)
             self._uploads[place] = upload
             self._taken.pop(place, None)
             return upload

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select, update
 
+from adapters.completeness import judge
 from drops import inbox as inbox_module
 from drops.inbox import find_claims
 from drops.scan import Drops, Looked
@@ -116,6 +117,16 @@ def test_a_sidecar_with_the_digest_needs_no_quiet(drops: Drops) -> None:
     assert list(inbox(drops).iterdir()) == []
 
 
+def test_a_sidecar_that_came_first_says_nothing_of_a_file_being_written(drops: Drops) -> None:
+    drops.watched.quiet_seconds = 600
+    (inbox(drops) / "early.csv.ok").touch()
+    path = drop(drops, "early.csv", death_sheet()[:60])
+    assert drops.look().accepted == 0
+    path.write_bytes(death_sheet())
+    path.with_name("early.csv.ok").touch()
+    assert drops.look().accepted == 1
+
+
 def test_a_file_that_does_not_match_its_sidecar_is_rejected_with_the_reason(drops: Drops) -> None:
     path = drop(drops, "a.csv")
     path.with_name("a.csv.sha256").write_text("0" * 64)
@@ -130,18 +141,19 @@ def test_what_cannot_be_read_of_one_sender_keeps_no_other_waiting(
     drops: Drops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a parser makes of it."""
+    drops.watched.quiet_seconds = 0.2
     drop(drops, "poison.csv", b"poison\n")
-    judged = inbox_module.judge
 
     def fail_at_poison(path: Path) -> object:
         if path.name == "poison.csv":
             raise lzma.LZMAError
-        return judged(path)
+        return judge(path)
 
     monkeypatch.setattr(inbox_module, "judge", fail_at_poison)
     drop(drops, "sound.csv")
     drops.look()
-    assert drops.look().rejected == 0
+    time.sleep(0.25)
+    assert drops.look().accepted == 1
     assert [name for name, _, _ in ledger(drops)] == ["sound.csv"]
 
 

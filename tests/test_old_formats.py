@@ -281,8 +281,9 @@ def _changed(at: int, value: bytes) -> Callable[[bytes], bytes]:
     (_changed(8, b"\xff\xff"), "F_UNREADABLE"),
     (_changed(10, b"\0\0"), "F_UNREADABLE"),
     (_changed(32 + 16, b"\xff"), "F_UNREADABLE"),
+    (_changed(32 + 16, b"\0"), "F_UNREADABLE"),
     (lambda content: content[:-60], "F_TRUNCATED"),
-], ids=["2**32 records", "fewer records", "long header", "record of nothing", "wide field", "cut"])  # fmt: skip
+], ids=["2**32 records", "fewer records", "long header", "record of nothing", "wide field", "field of nothing", "cut"])  # fmt: skip
 def test_a_dbase_header_that_lies_is_not_believed(change: Callable[[bytes], bytes], code: str, tmp_path: Path) -> None:
     assert refusal(tmp_path, change(office.dbf(FIELDS, RECORDS))).code == code
 

@@ -163,6 +163,8 @@ def test_bytes_that_do_not_match_the_promised_digest_are_refused(settings: Setti
         ({"organisation": "closed_office"}, NotAllowed),
         ({"organisation": "civil_affairs"}, NotAllowed),
         ({"period": "2026-13"}, BadRequest),
+        ({"period": "2026-11\n"}, BadRequest),
+        ({"period": "２０２６-11"}, BadRequest),
         ({"period": "../../etc"}, BadRequest),
     ],
 )

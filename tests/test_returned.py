@@ -22,11 +22,11 @@ from adapters.formats.annotate import COLOURS
 from adapters.formats.annotation import Instructions, annotate
 from adapters.formats.sandbox import Limits
 from hub.__main__ import app
-from hub.database import Database
+from hub.database import Database, run_sql
 from hub.demo.areas import area_rows
 from hub.embedded import Cluster
 from hub.errors import HubError, NotFound
-from hub.exchange import error_list, returned
+from hub.exchange import error_list, returned, threads
 from hub.exchange.error_list import write_error_list
 from hub.exchange.marks import REASON_HEADER, RESULT_HEADER, read_row_mark
 from hub.exchange.returned import Returned, find_returned
@@ -319,6 +319,15 @@ def test_what_only_the_register_finds_stands_in_the_row_and_one_row_less_is_take
     sheet.delete_rows(3)
     again = hub.send(DEATHS, saved(book), "两行_退回.xlsx")
     assert (again.accepted, again.unchanged, again.held) == (1, 1, 0)
+
+
+def test_as_many_ranges_as_rows_are_gone_through_in_a_moment(hub: Hub) -> None:
+    """Every second row of a long file comes back."""
+    every_second = list(range(1, 80_001, 2))
+    asked = f"SELECT count(*) FROM generate_series(1, 80000) s (n) WHERE CAST(s.n AS bigint) <@ {threads._IN_RANGES}"
+    with hub.worker.begin() as connection:
+        run_sql(connection, "SET LOCAL statement_timeout = '4s'")
+        assert run_sql(connection, asked, first=every_second, last=every_second) == [(40_000,)]
 
 
 def test_a_file_refused_as_a_whole_comes_back_with_the_reason(hub: Hub) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import socket
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import paramiko
@@ -18,7 +20,7 @@ from paramiko.message import Message
 from adapters import completeness
 from adapters.completeness import Completeness, judge
 from adapters.sftp import requests, server
-from drops import sftp_evidence, sftp_uploads
+from drops import sftp_evidence
 from drops.sftp_evidence import Witness
 from hub.database import new_uuid, utc_now
 from hub.embedded import Cluster
@@ -146,7 +148,7 @@ def test_a_stranger_whose_name_no_database_keeps_is_written_down_all_the_same(do
 
 def test_one_row_that_cannot_be_kept_keeps_no_other_back(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = door.opened.door.evidence  # type: ignore[union-attr]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for organisation, facts in (("health", {}), ("civil_affairs", {"user": "\0"})):
         witness = Witness(evidence=evidence, session=new_uuid(), address="", organisation=organisation, actor="k")
         monkeypatch.setattr(evidence, "write", rows.append)
@@ -183,12 +185,31 @@ def test_the_name_given_to_a_cut_file_promises_nothing_of_its_next_piece(door: D
         client.remove(f"{INBOX}/renamed.csv")
 
 
+def test_new_bytes_over_the_head_of_old_ones_are_no_file(door: Door) -> None:
+    long, short = sheet(718, rows=6), sheet(730)
+    with door.visit("health") as client:
+        put(client, "mixed.csv.part", long)
+        handle = client._request(  # type: ignore[attr-defined]
+            wire.CMD_OPEN, f"{INBOX}/mixed.csv.part".encode(), wire.SFTP_FLAG_WRITE, paramiko.SFTPAttributes()
+        )[1].get_binary()
+        client._request(wire.CMD_WRITE, handle, wire.int64(0), short)  # type: ignore[attr-defined]
+        with pytest.raises(OSError, match="incomplete"):
+            client._request(wire.CMD_CLOSE, handle)  # type: ignore[attr-defined]
+        client.rename(f"{INBOX}/mixed.csv.part", f"{INBOX}/mixed.csv")
+        time.sleep(3 * QUIET)
+        assert "mixed.csv" not in door.ledger()
+        client.remove(f"{INBOX}/mixed.csv")
+
+
 def test_a_cut_file_is_hashed_once_however_long_it_waits(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed = []
-    real = sftp_uploads.hashlib.file_digest
-    monkeypatch.setattr(
-        sftp_uploads.hashlib, "file_digest", lambda file, kind: hashed.append(file.name) or real(file, kind)
-    )
+    hashed: list[str] = []
+    real = hashlib.file_digest
+
+    def count(file: Any, kind: str) -> Any:
+        hashed.append(file.name)
+        return real(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", count)
     door.send_and_cut(f"{INBOX}/waits.csv", sheet(716))
     with door.visit("health") as client:
         put(client, "waits.csv.sha256", b"0" * 64)

@@ -92,7 +92,7 @@ def _columns(fields: list[DBFField], head: Head) -> list[tuple[DBFField, int]]:
         if field.type != "0":
             columns.append((field, at))
         at += field.length
-    if at > head.record_length or not columns:
+    if at > head.record_length or not columns or not all(field.length for field, _ in columns):
         raise unreadable("dbf_header")
     return columns
 

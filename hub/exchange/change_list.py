@@ -26,7 +26,7 @@ from hub.registry.rights import require
 from hub.registry.scope import Scope, types_by_area
 from mappings.catalogue import Catalogue, RecordType
 
-_MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+_MONTH = re.compile(r"^[0-9]{4}-(0[1-9]|1[0-2])\Z")
 _BETWEEN = "\x1f"  # between several people of one record
 
 

@@ -23,7 +23,7 @@ from hub.registry.scope import reach_of
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
-_MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+_MONTH = re.compile(r"^[0-9]{4}-(0[1-9]|1[0-2])\Z")
 
 
 class Handed(msgspec.Struct, frozen=True, kw_only=True):

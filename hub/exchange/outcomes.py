@@ -13,6 +13,7 @@ from hub.exchange.version_sql import SAME_ROW
 from hub.tables import submission
 from mappings.catalogue import RecordType
 
+_USED = ("returned_rows",)  # as many as the file has rows, and needed no more once it is merged
 _COMPARISON = 900  # error numbers below are the check's
 _LEVELS = {
     "E_VOID_UNKNOWN": "error",
@@ -72,6 +73,7 @@ def _findings(connection: Connection, submission_id: UUID, record_type: RecordTy
 def note(connection: Connection, row: Row[Any], counted: Counted, state: str, **facts: object) -> None:
     """Write counts, effect and findings to the ledger: received = accepted + unchanged + held + refused."""
     _write_findings(connection, row.submission_id, counted.findings)
+    kept = row.facts if state == "braked" else {name: row.facts[name] for name in row.facts if name not in _USED}
     compared = counted.accepted + counted.unchanged + counted.held + counted.refused
     connection.execute(
         update(submission)
@@ -83,7 +85,7 @@ def note(connection: Connection, row: Row[Any], counted: Counted, state: str, **
             unchanged=counted.unchanged,
             held=row.held + counted.held,
             refused=row.refused + counted.refused,
-            facts={**row.facts, **facts, "effect": counted.effect},
+            facts={**kept, **facts, "effect": counted.effect},
             merged_at=utc_now(),
         )
     )

@@ -19,7 +19,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, exists, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hub import audit
@@ -33,11 +33,33 @@ from hub.tables import idempotency_key, organisation, submission
 from mappings.catalogue import Catalogue, RecordType
 
 _CHUNK_BYTES = 1024 * 1024
-_PERIOD = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+_PERIOD = re.compile(r"^[0-9]{4}-(0[1-9]|1[0-2])\Z")
 _LONGEST_NAME = 200
 _TEMPORARY = "tmp"
 _WEEK = 7 * 24 * 3600.0
 MOST_ORPHANS = 100
+
+# Every sending asks these: put together once, because that costs more than asking.
+_KIND = select(organisation.c.kind).where(organisation.c.code == bindparam("its_code"), organisation.c.enabled)
+_SAME_BYTES = and_(
+    submission.c.record_type == bindparam("its_type"),
+    submission.c.period.is_not_distinct_from(bindparam("its_period")),
+    submission.c.file_sha256 == bindparam("its_sha256"),
+    submission.c.dry_run == bindparam("its_dry_run"),
+)
+_KNOWN = (
+    select(submission)
+    .where(submission.c.organisation == bindparam("its_organisation"))
+    .where(or_(submission.c.operation_id == bindparam("its_operation"), _SAME_BYTES))
+    .where(submission.c.submission_id.not_in(bindparam("besides", expanding=True)))
+    .order_by(submission.c.received_at)
+    .limit(1)
+)
+_ONLY_ONCE = (
+    insert(submission)
+    .on_conflict_do_nothing(index_elements=["organisation", "operation_id"])
+    .returning(submission.c.submission_id)
+)
 
 
 class NoSpace(HubError):
@@ -198,8 +220,7 @@ def _known_type(catalogue: Catalogue, code: str) -> RecordType:
 
 
 def _organisation_kind(connection: Connection, code: str) -> str:
-    asked = select(organisation.c.kind).where(organisation.c.code == code, organisation.c.enabled)
-    kind = connection.scalar(asked)
+    kind = connection.scalar(_KIND, {"its_code": code})
     if kind is None:
         raise NotAllowed(code)
     return str(kind)
@@ -244,6 +265,8 @@ def _keep(temporary: Path, final: Path) -> None:
 
 def _folder(path: Path) -> Path:
     """The folder, made if missing: for the hub's account only, and durable up to the root of it."""
+    if path.is_dir():
+        return path
     missing = [place for place in (path, *path.parents) if not place.exists()]
     for place in reversed(missing):
         place.mkdir(mode=0o700, exist_ok=True)
@@ -284,17 +307,11 @@ def _find_known(
     connection: Connection, sending: Sending, operation_id: str, sha256: str, besides: Sequence[UUID] = ()
 ) -> Row[tuple[object, ...]] | None:
     """The submission of the same operation, or of the same bytes in the same place."""
-    ledger = submission.c
-    same_bytes = and_(
-        ledger.record_type == sending.record_type,
-        ledger.period.is_not_distinct_from(sending.period),
-        ledger.file_sha256 == sha256,
-        ledger.dry_run == sending.dry_run,
-    )
-    asked = and_(ledger.organisation == sending.organisation, or_(ledger.operation_id == operation_id, same_bytes))
-    return connection.execute(
-        select(submission).where(asked, ledger.submission_id.not_in(besides)).order_by(ledger.received_at).limit(1)
-    ).first()
+    sent = {
+        "its_organisation": sending.organisation, "its_type": sending.record_type, "its_period": sending.period,
+        "its_dry_run": sending.dry_run, "its_operation": operation_id, "its_sha256": sha256, "besides": list(besides),
+    }  # fmt: skip
+    return connection.execute(_KNOWN, sent).first()
 
 
 def _repeat(connection: Connection, actor: Actor, known: Row[tuple[object, ...]], file: StoredFile) -> Received:
@@ -349,10 +366,7 @@ def _enter(
         "state": "received",
         "received_at": now,
     }
-    only_once = (
-        insert(submission).values(values).on_conflict_do_nothing(index_elements=["organisation", "operation_id"])
-    )
-    return connection.execute(only_once.returning(submission.c.submission_id)).first() is not None
+    return connection.execute(_ONLY_ONCE, values).first() is not None
 
 
 def plain_name(name: str) -> str:

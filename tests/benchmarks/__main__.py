@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mappings.catalogue import load_catalogue
-from tests.benchmarks import feed, line, memory, reading, trust
+from tests.benchmarks import feed, line, memory, reading, sftp, trust
 from tests.benchmarks.report import Report
 
 BENCHMARKS = {
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "feed": feed.measure,
     "memory": memory.measure,
     "trust": trust.measure,
+    "sftp": sftp.measure,
 }
 
 
