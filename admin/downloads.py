@@ -18,7 +18,7 @@ from admin.submission_view import Asking
 from admin.uploads import recent_months, sendable_types, today_of
 from hub.database import Database
 from hub.errors import NotFound
-from hub.exchange.handing_out import Handed, error_list, own_template, returned_workbook
+from hub.exchange.workbooks.handing_out import Handed, error_list, own_template, returned_workbook
 from hub.registry.permissions import Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings

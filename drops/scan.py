@@ -35,7 +35,7 @@ from hub import jobs
 from hub.database import Database, new_uuid
 from hub.errors import FileRefused, HubError
 from hub.exchange import receipts
-from hub.exchange.returned import write_returned
+from hub.exchange.workbooks.returned import write_returned
 from hub.faults import point
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings

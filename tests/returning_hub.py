@@ -14,7 +14,7 @@ from sqlalchemy import select
 from hub import jobs
 from hub.database import Database
 from hub.exchange import pipeline
-from hub.exchange.returned import Returned, find_returned, write_returned
+from hub.exchange.workbooks.returned import Returned, find_returned, write_returned
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor
 from hub.registry.scope import reach_of
 from hub.settings import Settings

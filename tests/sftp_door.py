@@ -18,7 +18,7 @@ import msgspec
 import paramiko
 from sqlalchemy import select
 
-from drops.sftp import OpenDoor, open_door
+from drops.sftp.service import OpenDoor, open_door
 from hub import jobs
 from hub.database import Database
 from hub.embedded import Cluster, Urls

@@ -21,7 +21,7 @@ from litestar.testing import TestClient
 from sqlalchemy import select, text
 
 from drops.scan import Drops
-from drops.sftp import open_door
+from drops.sftp.service import open_door
 from hub.database import Database
 from hub.embedded import Cluster, Urls
 from hub.registry.api_keys import register_ssh_key

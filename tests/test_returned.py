@@ -26,13 +26,14 @@ from hub.database import Database, run_sql
 from hub.demo.areas import area_rows
 from hub.embedded import Cluster
 from hub.errors import HubError, NotFound
-from hub.exchange import error_list, returned, threads
-from hub.exchange.error_list import write_error_list
+from hub.exchange import threads
 from hub.exchange.marks import REASON_HEADER, RESULT_HEADER, read_row_mark
-from hub.exchange.returned import Returned, find_returned
-from hub.exchange.returned_words import SUMMARY_NAME
-from hub.exchange.template import make_template
-from hub.exchange.template_columns import columns_of
+from hub.exchange.workbooks import error_list, returned
+from hub.exchange.workbooks.error_list import write_error_list
+from hub.exchange.workbooks.returned import Returned, find_returned
+from hub.exchange.workbooks.returned_words import SUMMARY_NAME
+from hub.exchange.workbooks.template import make_template
+from hub.exchange.workbooks.template_columns import columns_of
 from hub.registry.areas import import_areas
 from hub.registry.permissions import SYSTEM_ACTOR, Actor
 from hub.registry.scope import reach_of

@@ -20,8 +20,8 @@ from paramiko.message import Message
 from adapters import completeness
 from adapters.completeness import Completeness, judge
 from adapters.sftp import requests, server
-from drops import sftp_evidence
-from drops.sftp_evidence import Witness
+from drops.sftp import evidence as sftp_evidence
+from drops.sftp.evidence import Witness
 from hub.database import new_uuid, utc_now
 from hub.embedded import Cluster
 from hub.tables import api_key

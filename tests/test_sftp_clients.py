@@ -14,8 +14,8 @@ import paramiko
 import pytest
 from sqlalchemy import update
 
-from drops.sftp import fingerprint
-from drops.sftp_scores import Scores
+from drops.sftp.scores import Scores
+from drops.sftp.service import fingerprint
 from hub.database import utc_now
 from hub.embedded import Cluster
 from hub.registry.api_keys import issue_key

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import paramiko
 import pytest
 
-from drops.sftp import SftpRunning, open_door
-from drops.sftp_files import UploadFile
+from drops.sftp.files import UploadFile
+from drops.sftp.service import SftpRunning, open_door
 from hub.embedded import Cluster
 from mappings.catalogue import Catalogue
 from tests.conftest import clone_template, execute

@@ -19,9 +19,9 @@ import paramiko
 import pytest
 from sqlalchemy import select
 
-from drops import sftp_evidence
-from drops.sftp_files import Bounds
-from drops.sftp_uploads import Uploads
+from drops.sftp import evidence as sftp_evidence
+from drops.sftp.files import Bounds
+from drops.sftp.uploads import Uploads
 from hub.database import utc_now
 from hub.embedded import Cluster
 from hub.tables import submission

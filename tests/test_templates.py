@@ -26,9 +26,9 @@ from hub.exchange.check import CheckContext, check
 from hub.exchange.layout import Vocabulary, find_layout, letter
 from hub.exchange.marks import HIDDEN_SHEET, read_template_mark
 from hub.exchange.parse import parse
-from hub.exchange.template import make_template
-from hub.exchange.template_columns import Variant, area_choices, columns_of
-from hub.exchange.template_rules import RULES_NAME
+from hub.exchange.workbooks.template import make_template
+from hub.exchange.workbooks.template_columns import Variant, area_choices, columns_of
+from hub.exchange.workbooks.template_rules import RULES_NAME
 from hub.registry.areas import AreaIndex, AreaVersion, build_index
 from mappings.catalogue import Catalogue, Field, RecordType, load_catalogue
 from tests.factories import DISTRICT, row_values

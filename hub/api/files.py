@@ -16,7 +16,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import File
 
 from hub.database import Database
-from hub.exchange.handing_out import Handed, error_list, own_template, returned_workbook
+from hub.exchange.workbooks.handing_out import Handed, error_list, own_template, returned_workbook
 from hub.problems import prefers_english
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of

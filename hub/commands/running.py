@@ -78,7 +78,7 @@ def sftp(
     home: Home = None,
 ) -> None:
     """只运行 SFTP 服务。 Only the SFTP door."""
-    from drops import sftp as door
+    from drops.sftp import service as door
     from hub.commands.opening import opened, usable_settings
 
     if fingerprint:

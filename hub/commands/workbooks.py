@@ -42,7 +42,7 @@ def template(
     hub template death_certificate --as health --month 2026-11 -o 死亡.xlsx
     """
     from hub.errors import BadRequest
-    from hub.exchange.template import make_template
+    from hub.exchange.workbooks.template import make_template
     from mappings.catalogue import load_catalogue
 
     if month is not None and not re.fullmatch(_MONTH, month):
@@ -67,7 +67,7 @@ def template(
 def returned(number: Number, output: Target, english: English = False, home: Home = None) -> None:
     """取回标注了结果的原文件，改好后可再报一次。 The sender's file with every bad cell marked, to correct and send again."""
     from hub.commands.opening import opened
-    from hub.exchange.returned import write_returned
+    from hub.exchange.workbooks.returned import write_returned
 
     with opened(home) as hub, hub.database.begin() as connection:
         submission_id = _find(hub, connection, number)
@@ -81,7 +81,7 @@ def returned(number: Number, output: Target, english: English = False, home: Hom
 def errors(number: Number, output: Target, english: English = False, home: Home = None) -> None:
     """差错清单（CSV）。 The list of errors as CSV, one line an error."""
     from hub.commands.opening import opened
-    from hub.exchange.error_list import write_error_list
+    from hub.exchange.workbooks.error_list import write_error_list
 
     with (
         opened(home) as hub,
@@ -97,7 +97,7 @@ def _find(hub: Opened, connection: Connection, number: str) -> UUID:
     """The submission, on behalf of its sender; noted in the audit."""
     from hub.commands.opening import operator
     from hub.exchange import receipts
-    from hub.exchange.returned import find_returned
+    from hub.exchange.workbooks.returned import find_returned
 
     row = receipts.find(connection, number)
     submission_id: UUID = find_returned(connection, operator(row.organisation), row.submission_id).submission_id

@@ -19,7 +19,7 @@ import msgspec
 import uvicorn
 
 from drops.scan import Drops
-from drops.sftp import open_door
+from drops.sftp.service import open_door
 from hub import jobs
 from hub.app import create_app
 from hub.database import Database, run_sql

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from hub.exchange.template_columns import TemplateColumn
+from hub.exchange.workbooks.template_columns import TemplateColumn
 from mappings.catalogue import Catalogue, RecordType
 
 RULES_NAME = "填表说明"

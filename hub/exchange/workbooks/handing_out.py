@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from hub.database import Database, new_uuid
 from hub.errors import BadRequest, NotFound
-from hub.exchange.error_list import write_error_list
-from hub.exchange.returned import find_returned, write_returned
-from hub.exchange.template import make_template
-from hub.exchange.template_columns import Variant
+from hub.exchange.workbooks.error_list import write_error_list
+from hub.exchange.workbooks.returned import find_returned, write_returned
+from hub.exchange.workbooks.template import make_template
+from hub.exchange.workbooks.template_columns import Variant
 from hub.registry.areas import load_area_index
 from hub.registry.organisations import load_organisation
 from hub.registry.permissions import Actor

@@ -14,11 +14,11 @@ from sqlalchemy import Connection
 from adapters.sftp.door import DENIED, FAILURE, Refusal, Tree
 from drops.inbox import lay_out
 from drops.scan import Sender, types_sent_by
-from drops.sftp_evidence import Evidence, Unwitnessed, Witness
-from drops.sftp_files import Bounds
-from drops.sftp_scores import BAD_PATH, WRONG_KEY, WRONG_NAME, Scores
-from drops.sftp_tree import Visit, VisitorTree
-from drops.sftp_uploads import Uploads
+from drops.sftp.evidence import Evidence, Unwitnessed, Witness
+from drops.sftp.files import Bounds
+from drops.sftp.scores import BAD_PATH, WRONG_KEY, WRONG_NAME, Scores
+from drops.sftp.tree import Visit, VisitorTree
+from drops.sftp.uploads import Uploads
 from hub.database import Database, new_uuid, utc_now
 from hub.errors import HubError
 from hub.registry.machine_identity import actor_of_ssh_key, machine_of_secret

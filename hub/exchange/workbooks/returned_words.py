@@ -13,8 +13,8 @@ from sqlalchemy import Row
 from adapters.formats.annotation import CellNote, Instructions, RowNote, SheetNotes, SummaryLine
 from hub.exchange.file_notes import file_notes
 from hub.exchange.marks import REASON_HEADER, RESULT_HEADER, row_mark
-from hub.exchange.returned_results import UNCHANGED_CODES, Errors, ReadAgain
 from hub.exchange.row_errors import Explanation, explain, masked_facts
+from hub.exchange.workbooks.returned_results import UNCHANGED_CODES, Errors, ReadAgain
 from mappings.catalogue import Catalogue, RecordType
 
 SUMMARY_NAME = "错误汇总"

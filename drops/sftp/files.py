@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from adapters.sftp.door import BAD_MESSAGE, DENIED, FAILURE, NO_SUCH_FILE, Entry, Refusal
-from drops.sftp_evidence import Unwitnessed, Witness
-from drops.sftp_names import flaw_of
-from drops.sftp_uploads import Upload, Uploads
+from drops.sftp.evidence import Unwitnessed, Witness
+from drops.sftp.names import flaw_of
+from drops.sftp.uploads import Upload, Uploads
 
 _LOOK_AT_DISK_EVERY = 8 * 1024 * 1024
 _GRANT_BYTES = 1024 * 1024  # written before the quota is looked at again

@@ -14,8 +14,8 @@ from xlsxwriter.worksheet import Worksheet
 
 from hub.errors import FileRefused
 from hub.exchange.marks import HIDDEN_SHEET, TemplateMark
-from hub.exchange.template_columns import TemplateColumn, Variant, columns_of
-from hub.exchange.template_rules import RULES_NAME, write_rules
+from hub.exchange.workbooks.template_columns import TemplateColumn, Variant, columns_of
+from hub.exchange.workbooks.template_rules import RULES_NAME, write_rules
 from hub.registry.areas import AreaIndex
 from mappings.catalogue import Catalogue, Mapping, RecordType
 

@@ -20,9 +20,9 @@ from hub import audit
 from hub.errors import Conflict, NotFound
 from hub.exchange.header_choices import load_choices
 from hub.exchange.receive import plain_name
-from hub.exchange.returned_rebuilt import rebuild, write_summary_alone
-from hub.exchange.returned_results import ReadAgain, changed_rows, errors_of, read_again
-from hub.exchange.returned_words import Answer, make_instructions, worth_returning
+from hub.exchange.workbooks.returned_rebuilt import rebuild, write_summary_alone
+from hub.exchange.workbooks.returned_results import ReadAgain, changed_rows, errors_of, read_again
+from hub.exchange.workbooks.returned_words import Answer, make_instructions, worth_returning
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.registry.scope import Scope

@@ -16,9 +16,9 @@ from adapters.sftp.door import Refusal
 from adapters.sftp.host_key import fingerprint_of, load_host_key
 from adapters.sftp.server import SftpServer
 from drops.scan import Drops
-from drops.sftp_door import HubDoor, host_key_of
-from drops.sftp_evidence import Unwitnessed, Witness
-from drops.sftp_uploads import Uploads
+from drops.sftp.door import HubDoor, host_key_of
+from drops.sftp.evidence import Unwitnessed, Witness
+from drops.sftp.uploads import Uploads
 from drops.watcher import look_safely, stop_on_signal
 from hub.database import Database, new_uuid, utc_now
 from hub.errors import Conflict

@@ -25,8 +25,8 @@ from adapters.sftp.door import (
     Refusal,
 )
 from drops.inbox import PERIOD, Origin
-from drops.sftp_evidence import Unwitnessed, Witness
-from drops.sftp_files import (
+from drops.sftp.evidence import Unwitnessed, Witness
+from drops.sftp.files import (
     AnswerFile,
     Bounds,
     UploadFile,
@@ -35,8 +35,8 @@ from drops.sftp_files import (
     open_answer,
     require_space,
 )
-from drops.sftp_names import BadPath, names_of, resolved, upload_name, written
-from drops.sftp_uploads import Place, Upload, Uploads
+from drops.sftp.names import BadPath, names_of, resolved, upload_name, written
+from drops.sftp.uploads import Place, Upload, Uploads
 from hub.registry.permissions import Actor, Right
 
 _ANSWERS = {

@@ -24,7 +24,7 @@ from adapters.completeness import Completeness, judge
 from adapters.sftp.door import FAILURE, NO_SUCH_FILE, Refusal
 from drops.answers import answer_name
 from drops.inbox import LONG_QUIET, UNFINISHED, Dropped, Origin, take
-from drops.sftp_notes import tell_it_waits, untell
+from drops.sftp.notes import tell_it_waits, untell
 from drops.sidecars import SIDECARS, Promise, described_by, read_promise, sidecar_kind
 from hub.database import new_uuid, utc_now
 

@@ -16,7 +16,7 @@ from adapters.formats.annotate import COLOURS
 from adapters.formats.annotation import CellNote, Instructions, RowNote, SheetNotes, SummaryLine
 from adapters.formats.sandbox import RawSheet
 from hub.exchange.checks.raw_cells import DITTO
-from hub.exchange.returned_words import plain
+from hub.exchange.workbooks.returned_words import plain
 from mappings.fields.reading import BOOLEAN, DATE, FILLED, NUMBER
 
 _OPTIONS = {
