@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import socket
 import threading
 import time
 import zipfile
@@ -13,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import paramiko
 import pytest
 from sqlalchemy import select
 
+from adapters.sftp import server
 from drops.sftp import evidence as sftp_evidence
 from drops.sftp.files import Bounds
 from drops.sftp.uploads import Uploads
@@ -385,3 +388,21 @@ def test_many_small_files_from_four_clients_are_all_taken_once(door: Door) -> No
     with door.worker.begin() as connection:
         numbers = set(connection.scalars(select(submission.c.receipt_number).where(submission.c.file_name.in_(wanted))))
     assert len(numbers) == len(wanted)
+
+
+def test_who_never_signs_in_or_falls_silent_is_hung_up_on(
+    cluster: Cluster, tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LOGIN_GRACE_SECONDS", 4.0)
+    with standing_door(cluster, tmp_path, catalogue, idle_seconds=2.0) as door:
+        stranger = socket.create_connection(("127.0.0.1", door.port))
+        client = door.connect()
+        file = client.open(f"{INBOX}/silent.csv", "wb")
+        file.write(sheet(1))
+        until(lambda: door.events("cut", "silent.csv"))
+        assert not is_taken(door, "silent.csv")
+        stranger.settimeout(20.0)
+        while stranger.recv(4096):  # its greeting, then the end
+            pass
+        stranger.close()
+        hang_up(client)
