@@ -118,3 +118,10 @@ def test_of_one_character_oversight_sees_nothing(catalogue: Catalogue) -> None:
 
 def test_every_kind_has_a_rule_for_every_view() -> None:
     assert {tuple(rules) for rules in RULES.values()} == {VIEWS}
+
+
+def test_a_receipt_number_is_nobodys() -> None:
+    said = "后来的报送 HR20261123-4567GANB6V、HR20261130-123456789K 又改动"
+    assert mask_within(said) == said
+    assert mask_within("HR20261123-4567GANB6V 13812345678") == "HR20261123-4567GANB6V 138****5678"
+    assert mask_within("HR20010101-9999001123") != "HR20010101-9999001123"  # a number of a person may lie in it

@@ -131,6 +131,8 @@ _RUN = re.compile(rf"\d(?:{_GAP}[\dOoIl])*(?:{_GAP}[Xx])?")
 _ALIKE = str.maketrans("〇零一二三四五六七八九×", "00123456789X")
 _MOMENTS = re.compile(r"(?:(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])?(?:[0-5]\d){0,2})+")
 _CERTIFICATE = re.compile(r"(?<![0-9A-Za-z])(?!HR\d)[A-Za-z]{1,2}\d{7,9}(?![0-9A-Za-z])")
+# the hub's own receipt numbers; one that is all digits could be a person's number dressed up as one
+_RECEIPT = re.compile(r"(?<![0-9A-Za-z])HR20\d{6}-(?!\d{9}[0-9X])[0-9A-HJKMNP-TV-Z]{10}(?![0-9A-Za-z])")
 _HOUSE = re.compile(
     r"(?<=[路街道巷弄村庄屯寨组区园苑里号栋幢座楼元])[0-9A-Za-z一二三四五六七八九十百-]{1,8}(?=组|号|栋|幢|座|室|单元|弄|楼|层)"
 )
@@ -148,6 +150,7 @@ def _normalised(written: str) -> tuple[str, list[int]]:
 
 def _hidden(plain: str) -> Iterator[int]:
     """Places in the plain text that are not shown."""
+    plain = _RECEIPT.sub(lambda found: "R" * len(found.group()), plain)
     for run in _RUN.finditer(plain.translate(_ALIKE)):
         places = [at for at in range(*run.span()) if plain[at].translate(_ALIKE).isalnum()]
         yield from _hidden_of_run(run.group(), places)
