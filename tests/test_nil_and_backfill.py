@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from hub.__main__ import app
 from hub.database import Database
 from hub.decisions.effect import release
-from hub.decisions.nothing import RowsAccepted, report_nothing
+from hub.decisions.nothing import MonthToCome, RowsAccepted, report_nothing
 from hub.decisions.undoing import NothingToUndo, undo
 from hub.errors import BadRequest, FileRefused, NotAllowed
 from hub.exchange import brake
@@ -58,6 +58,11 @@ def test_a_month_without_changes_is_said_once_and_has_a_receipt(hub: Hub, catalo
     assert (said.repeated, again.repeated, again.receipt_number) == (False, True, said.receipt_number)
     assert (told["state"], told["kind"], told["signed"]["period"]) == ("merged", "nil", THIS_MONTH)
     assert set(told["counts"].values()) == {0}
+
+
+def test_nobody_knows_of_a_month_to_come_that_nothing_happens_in_it(hub: Hub, catalogue: Catalogue) -> None:
+    with pytest.raises(MonthToCome):
+        say_nothing(hub, catalogue, f"{int(THIS_MONTH[:4]) + 1}-01")
 
 
 def test_rows_may_come_after_it_and_its_receipt_stays_as_it_was(hub: Hub, catalogue: Catalogue) -> None:

@@ -88,19 +88,20 @@ def errors(number: Number, output: Target, english: English = False, home: Home 
         hub.database.begin() as connection,
         output.open("w", encoding="utf-8", newline="") as stream,
     ):
-        submission_id = _find(hub, connection, number)
+        submission_id = _find(hub, connection, number, "error-list")
         count = write_error_list(connection, hub.catalogue, submission_id, stream, "en" if english else "zh")
     say(f"{output}  {count}")
 
 
-def _find(hub: Opened, connection: Connection, number: str) -> UUID:
+def _find(hub: Opened, connection: Connection, number: str, what: str = "returned-workbook") -> UUID:
     """The submission, on behalf of its sender; noted in the audit."""
     from hub.commands.opening import operator
     from hub.exchange import receipts
     from hub.exchange.workbooks.returned import find_returned
 
     row = receipts.find(connection, number)
-    submission_id: UUID = find_returned(connection, operator(row.organisation), row.submission_id).submission_id
+    who = operator(row.organisation)
+    submission_id: UUID = find_returned(connection, who, row.submission_id, what).submission_id
     return submission_id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, exists, select
 
@@ -18,6 +19,12 @@ from hub.registry.scope import reach_of
 from hub.settings import Settings
 from hub.tables import submission
 from mappings.catalogue import Catalogue, load_catalogue
+
+
+class MonthToCome(BadRequest):
+    """这个月还没有开始，不能报“本月无变动”。 This month has not begun: nobody knows yet that nothing will happen in it."""
+
+    problem = "month-to-come"
 
 
 class RowsAccepted(Conflict):
@@ -43,6 +50,8 @@ def report_nothing(
     )
     with database.begin(reach_of(actor)) as connection:
         receive.admit(connection, catalogue or load_catalogue(), actor, sending)
+        if period > f"{utc_now().astimezone(ZoneInfo(settings.time_zone)):%Y-%m}":
+            raise MonthToCome(period)
         known = _find(connection, sending)
         if known is None:
             _refuse_if_accepted(connection, sending)

@@ -68,7 +68,7 @@ def error_list(
     """Every row error as CSV, for the sender; that it was taken is noted."""
 
     def write(connection: Connection, target: Path) -> str:
-        row = find_returned(connection, actor, submission_id)
+        row = find_returned(connection, actor, submission_id, "error-list")
         with target.open("x", encoding="utf-8", newline="") as stream:
             write_error_list(connection, catalogue, submission_id, stream, language)
         return f"{row.receipt_number}.errors.csv"

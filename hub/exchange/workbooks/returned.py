@@ -55,8 +55,10 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
     bad_rows: int
 
 
-def find_returned(connection: Connection, actor: Actor, submission_id: UUID) -> Row[Any]:
-    """The submission whose workbook may be given back to ``actor``: its sender's, unmasked, noted in the audit."""
+def find_returned(
+    connection: Connection, actor: Actor, submission_id: UUID, what: str = "returned-workbook"
+) -> Row[Any]:
+    """The submission whose workbook (or ``what``) may be given back to ``actor``: its sender's, noted in the audit."""
     require(actor, Right.READ_SUBMISSION)
     row = connection.execute(select(submission).where(submission.c.submission_id == submission_id)).one_or_none()
     if row is None or not Scope(actor=actor).stored_file(row.organisation) or not row.stored_as:
@@ -64,7 +66,7 @@ def find_returned(connection: Connection, actor: Actor, submission_id: UUID) -> 
     if row.state not in _CHECKED:
         raise NotYetChecked(row.receipt_number)
     place = f"submission/{submission_id}"
-    audit.record(connection, actor, Right.READ_SUBMISSION, place, what="returned-workbook", rows=row.received)
+    audit.record(connection, actor, Right.READ_SUBMISSION, place, what=what, rows=row.received)
     return row
 
 
