@@ -68,5 +68,6 @@ EXCEPTIONS = {
     "E_KEY_CONFLICT": "found by comparing two rows of the file: no cell is wrong, one row is taken out",
     "E_VOID_UNKNOWN": "found by comparing with the register: the row is taken out, or the number corrected",
     "E_IDENTIFIER_CONFLICT": "found by comparing with the register: which number is wrong is for a person to decide",
+    "E_PERSON_UNCLEAR": "found by comparing with the register: who it is is for a person to decide",
     "E_IDENTITY_TAKEN": "found by comparing with the register: whose number it is is for a person to decide",
 }

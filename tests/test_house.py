@@ -200,7 +200,7 @@ THE_LINE = {
     "hub/exchange/undo.py",
     "hub/exchange/homes.py",
     "hub/exchange/threads.py",
-    "hub/exchange/version_sql.py",
+    "hub/tables/version_sql.py",
     "hub/exchange/slice_sql.py",
     "hub/exchange/slices.py",
     "hub/exchange/pipeline.py",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from hub.database import run_sql, utc_now
 from hub.exchange.outcomes import Counted
-from hub.exchange.version_sql import event_day
+from hub.tables.version_sql import event_day
 from mappings.catalogue import BrakeRule, RecordType
 
 _LOOKED_AT = 200  # files of a month; a sender of row after row is known well enough by so many

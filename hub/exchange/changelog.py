@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
-from hub.exchange.version_sql import CHANGES
+from hub.tables.version_sql import CHANGES
 from mappings.catalogue import Catalogue
 
 _IN_ORDER = (

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub.database import run_sql
-from hub.exchange.version_sql import event_day
+from hub.tables.version_sql import event_day
 from mappings.catalogue import Catalogue, RecordType, Role
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
-from hub.exchange.version_sql import event_day, identifier_joins, person_of
+from hub.tables.version_sql import event_day, identifier_joins, person_of
 from mappings.catalogue import RecordType, Role
 
 

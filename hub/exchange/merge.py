@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from hub.database import run_sql, utc_now
 from hub.exchange.rerouting import home_joins, own_or_home_areas, reroute_records_of
 from hub.exchange.staging import WORTH_ANALYSING, refresh_statistics
-from hub.exchange.version_sql import (
+from hub.tables.version_sql import (
     SAME_ROW,
     event_day,
     identifier_joins,

@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import Connection, Row, update
 
 from hub.database import run_sql, utc_now
-from hub.exchange.version_sql import SAME_ROW
 from hub.tables import submission
+from hub.tables.version_sql import SAME_ROW
 from mappings.catalogue import RecordType
 
 _USED = ("returned_rows",)  # as many as the file has rows, and needed no more once it is merged

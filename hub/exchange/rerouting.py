@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
-from hub.exchange.version_sql import version_columns
+from hub.tables.version_sql import version_columns
 from mappings.catalogue import Catalogue, RecordType
 
 

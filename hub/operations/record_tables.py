@@ -133,7 +133,7 @@ def _staging(record_type: RecordType) -> dict[str, str]:
         "content_digest": "bytea NOT NULL",
         "new_record": "uuid NOT NULL",
     }
-    return envelope | _people(record_type, "new") | _fields(record_type.plain_fields) | {"sealed": "bytea"}
+    return envelope | _people(record_type, "new") | _fields(record_type.plain_fields) | {"sealed": "bytea", "doubt": "text"}
 
 
 def _people(record_type: RecordType, suffix: str) -> dict[str, str]:

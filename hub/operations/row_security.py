@@ -55,7 +55,7 @@ def guarded_tables(catalogue: Catalogue) -> list[str]:
 
 def policies(catalogue: Catalogue) -> Iterator[Policy]:
     """All of them: for the serving roles by table, and one for the owner and the worker on each."""
-    served = [*_ledger(), *_registry(), *_people(), *_log(catalogue), *_records(catalogue)]
+    served = [*_ledger(), *_registry(), *_people(), *_waiting(), *_log(catalogue), *_records(catalogue)]
     for table in dict.fromkeys(policy.table for policy in served):
         yield Policy(table=table, verb="ALL", roles="CURRENT_USER, hub_worker", rows="true")
     yield from served
@@ -80,6 +80,7 @@ _AREAS = (
 )
 _BY_AREA = "(SELECT current_setting('hub.types', true) = '*')"
 _TYPES = "(SELECT coalesce(string_to_array(current_setting('hub.types', true), ','), '{}'))"
+_PERSONS = "(SELECT coalesce(string_to_array(nullif(current_setting('hub.persons', true), ''), ',')::uuid[], '{}'::uuid[]))"
 _ONE_SUBMISSION = "(SELECT nullif(current_setting('hub.submission', true), '')::uuid)"
 
 
@@ -108,13 +109,28 @@ def _registry() -> Iterator[Policy]:
 
 
 def _people() -> Iterator[Policy]:
+    """Who lives in one's own area, and the persons that were opened; a number that was named finds its owner."""
     at_home = (
         f"{_BY_AREA} AND EXISTS (SELECT 1 FROM {{d}}.area_place p WHERE p.area_id = person.home_area"
-        f" AND ARRAY[p.leaf_id, p.town_id] && {_AREAS})"
+        f" AND ARRAY[p.leaf_id, p.town_id] && {_AREAS}) OR person_id = ANY ({_PERSONS}::uuid[])"
     )
     yield Policy(table="person", verb="SELECT", roles=SERVING, rows=at_home)
-    theirs = "EXISTS (SELECT 1 FROM {d}.person p WHERE p.person_id = person_identifier.person_id)"
-    yield Policy(table="person_identifier", verb="SELECT", roles=SERVING, rows=theirs)
+    for table in ("person_identifier", "person_profile"):
+        theirs = f"EXISTS (SELECT 1 FROM {{d}}.person p WHERE p.person_id = {table}.person_id)"
+        named = f"value = {_said('identifier')} OR " if table == "person_identifier" else ""
+        yield Policy(table=table, verb="SELECT", roles=SERVING, rows=named + theirs)
+    yield Policy(table="person_decision", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
+    yield Policy(table="person_pair", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
+    yield Policy(table="verification", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
+
+
+def _waiting() -> Iterator[Policy]:
+    """What waits for a person: rows of one's own submissions, items given to one's own unit."""
+    yield Policy(table="held_row", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
+    row = "h.submission_id = held_candidate.submission_id AND h.row_no = held_candidate.row_no"
+    seen = f"EXISTS (SELECT 1 FROM {{d}}.held_row h WHERE {row})"
+    yield Policy(table="held_candidate", verb="SELECT", roles=SERVING, rows=seen)
+    yield Policy(table="comparison_item", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
 
 
 def _log(catalogue: Catalogue) -> Iterator[Policy]:
@@ -134,7 +150,7 @@ def _records(catalogue: Catalogue) -> Iterator[Policy]:
 
 
 def _record_rows(record_type: RecordType, *, open_to_towns: bool) -> str:
-    """One's own; those of the opened slice or of one's own area; those of the one submission looked into.
+    """One's own; those of the opened slice or of one's own area; of the one submission, or of the persons, looked into.
 
     Records that are clinical by existing: one's own, and those of a slice of an organisation of kind care. Nothing else.
     """
@@ -143,7 +159,8 @@ def _record_rows(record_type: RecordType, *, open_to_towns: bool) -> str:
     if is_care_only(record_type):
         return f"{own} OR {_CARE} AND {named} AND {place}"
     kind = f"({_BY_AREA} OR {named})" if open_to_towns else named
-    return f"{own} OR {kind} AND {place} OR submission_id = {_ONE_SUBMISSION}"
+    opened = "".join(f" OR {role.role}_ref = ANY ({_PERSONS}::uuid[])" for role in record_type.people)
+    return f"{own} OR {kind} AND {place} OR submission_id = {_ONE_SUBMISSION}{opened}"
 
 
 # ---- applying them ----

@@ -19,6 +19,12 @@ class Right(StrEnum):
     PULL_SLICE = "pull-slice"  # changes, snapshot, acks of one's own subscriptions
     READ_CHANGE_LIST = "read-change-list"  # town: its own area's changes
     READ_MEASURES = "read-measures"  # bureau leader: counts of the month, no submission, no person
+    READ_PERSON = "read-person"  # one person's service record, as far as one may see its records, with a purpose
+    JUDGE_PERSON = "judge-person"  # say which persons are one and which are not
+    DECIDE_HELD = "decide-held"  # rows of one's own organisation that wait for a person
+    WORK_COMPARISON = "work-comparison"  # items of the standing checks given to one's own unit
+    READ_QUALITY = "read-quality"  # quality figures: of one's own organisation, the bureau of all
+    VERIFY_PEOPLE = "verify-people"  # names and numbers in, match or not out, nothing else
     UNMASK = "unmask"  # one masked value of what one may see, with a reason
     READ_REGISTRY = "read-registry"  # record types, areas, organisations
     MANAGE_REGISTRY = "manage-registry"  # held by no role: a confirmed request carries it
@@ -32,18 +38,24 @@ class Right(StrEnum):
 
 _STAFF = frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})
 _SENDERS = _STAFF | {Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE}
+_DESK = {
+    Right.UNMASK, Right.CONFIRM_SUBMISSION, Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON,
+    Right.READ_QUALITY, Right.VERIFY_PEOPLE,
+}  # fmt: skip
 
 ROLES: dict[str, frozenset[Right]] = {
-    "department_clerk": _SENDERS | {Right.UNMASK, Right.CONFIRM_SUBMISSION},
-    "data_officer": _STAFF | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION},
-    "town_officer": _SENDERS | {Right.READ_CHANGE_LIST, Right.UNMASK, Right.CONFIRM_SUBMISSION},
-    "care_worker": _SENDERS | {Right.UNMASK, Right.CONFIRM_SUBMISSION},
-    "bureau_operator": _STAFF | {Right.READ_ALL_SUBMISSIONS, Right.UNMASK},
+    "department_clerk": _SENDERS | _DESK,
+    "data_officer": _STAFF | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION, Right.READ_QUALITY},
+    "town_officer": _SENDERS | _DESK | {Right.READ_CHANGE_LIST, Right.JUDGE_PERSON},
+    "care_worker": _SENDERS | _DESK,
+    "bureau_operator": _STAFF
+    | {Right.READ_ALL_SUBMISSIONS, Right.UNMASK, Right.READ_PERSON, Right.JUDGE_PERSON, Right.READ_QUALITY}
+    | {Right.WORK_COMPARISON},
     "bureau_leader": frozenset({Right.SIGNED_IN, Right.READ_MEASURES}),
     "system_administrator": _STAFF | {Right.ASK_ACCESS},
     "security_administrator": frozenset({Right.SIGNED_IN, Right.MANAGE_ACCOUNTS}),
     "auditor": frozenset({Right.SIGNED_IN, Right.READ_AUDIT}),
-    "integrator": _SENDERS,
+    "integrator": _SENDERS | {Right.VERIFY_PEOPLE},
 }
 
 

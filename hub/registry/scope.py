@@ -139,6 +139,19 @@ def open_submission(connection: Connection, submission_id: object) -> None:
     set_reach(connection, {"submission": str(submission_id)})
 
 
+def open_persons(connection: Connection, person_ids: Iterable[object]) -> None:
+    """From here on this transaction sees these persons and what is known of them: the bureau's reasoned, audited act.
+
+    Records that are clinical by existing stay shut. Whoever is no bureau opens a person only together with a scope.
+    """
+    set_reach(connection, {"persons": ",".join(map(str, person_ids))})
+
+
+def open_identifier(connection: Connection, value: str) -> None:
+    """From here on this transaction sees whose this one number is, and nothing more of them."""
+    set_reach(connection, {"identifier": value})
+
+
 def is_care_only(record_type: RecordType) -> bool:
     """Clinical by existing: that there is such a record says it all."""
     return record_type.restricted or record_type.code in CARE_ONLY_TYPES

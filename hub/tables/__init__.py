@@ -17,7 +17,19 @@ from hub.tables.access import (
 from hub.tables.base import metadata
 from hub.tables.channels import channel_item, channel_state, sftp_event
 from hub.tables.feed import change_log, delivery, difference, feed_batch, feed_head, subscription, subscription_version
-from hub.tables.people import person, person_identifier
+from hub.tables.people import (
+    comparison_item,
+    erasure,
+    feed_reader,
+    held_candidate,
+    held_row,
+    person,
+    person_decision,
+    person_identifier,
+    person_pair,
+    person_profile,
+    verification,
+)
 from hub.tables.registry import area, area_version, organisation
 from hub.tables.submissions import (
     effect_sample,
@@ -41,23 +53,32 @@ __all__ = [
     "change_log",
     "channel_item",
     "channel_state",
+    "comparison_item",
     "delivery",
     "difference",
     "effect_sample",
+    "erasure",
     "feed_batch",
     "feed_head",
+    "feed_reader",
     "header_choice",
+    "held_candidate",
+    "held_row",
     "idempotency_key",
     "metadata",
     "operation",
     "organisation",
     "person",
+    "person_decision",
     "person_identifier",
+    "person_pair",
+    "person_profile",
     "row_error",
     "sftp_event",
     "sign_in_address",
     "submission",
     "subscription",
     "subscription_version",
+    "verification",
     "web_session",
 ]

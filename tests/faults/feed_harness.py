@@ -24,7 +24,7 @@ from hub.database import Database, run_sql
 from hub.exchange import changelog
 from hub.exchange.pipeline import apply_staged
 from hub.exchange.slices import FeedContext, read_page
-from hub.exchange.version_sql import CHANGES
+from hub.tables.version_sql import CHANGES
 from hub.registry.areas import AreaRow, import_areas
 from hub.registry.organisations import Organisation, save_organisation
 from hub.registry.permissions import SYSTEM_ACTOR
