@@ -24,12 +24,12 @@ from hub.database import Database, run_sql
 from hub.exchange import changelog
 from hub.exchange.pipeline import apply_staged
 from hub.exchange.slices import FeedContext, read_page
-from hub.tables.version_sql import CHANGES
 from hub.registry.areas import AreaRow, import_areas
 from hub.registry.organisations import Organisation, save_organisation
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.registry.slice_definition import SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
+from hub.tables.version_sql import CHANGES
 from mappings.catalogue import Catalogue, RecordType
 from tests.factories import row_values
 from tests.staged import stage
