@@ -1,4 +1,8 @@
-"""A small, slow, obvious model of link, merge, re-routing and slices: what the SQL must equal. Used by tests only."""
+"""A small, slow, obvious model of link, merge, persons, re-routing and slices: what the SQL must equal. Used by tests only.
+
+Everything that can be said of a person (home, right number, which record is whose) is computed anew from all records
+after every step, where the SQL touches only what may have changed.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub.registry.slice_definition import SliceDefinition, SliceType
-from mappings.catalogue import Catalogue, RecordType, Role
+from mappings.catalogue import Catalogue, RecordType
+from tests.oracle_persons import Judgement, Persons
 
 Row = dict[str, Any]  # field -> value; "<role>_area" -> own area or None; "change_kind"
+Values = tuple[tuple[str, Any], ...]
+Planned = tuple[Row, Values, tuple[int | None, ...], str]  # as read, as sent, people, key
 
 
 @dataclass(frozen=True)
 class Version:
     number: int
     voided: bool
-    values: tuple[tuple[str, Any], ...]  # plain fields
+    values: Values  # plain fields
+    sent: Values  # the same as they were sent
     own_areas: tuple[int | None, ...]
     people: tuple[int | None, ...]
     areas: tuple[int, ...]
@@ -30,6 +38,8 @@ class Record:
     source: str
     key: str
     versions: list[Version]
+    alive: bool = True  # its source has not voided it
+    gave_way: bool = False  # another record of its source stands for the same thing
 
     @property
     def now(self) -> Version:
@@ -37,71 +47,58 @@ class Record:
 
 
 @dataclass
-class Person:
-    home: int | None = None
-    since: str | None = None
-
-
-@dataclass
 class Oracle:
-    """The register, the persons, and every change in order as (record, version before, version after)."""
+    """The register in the order its records began, the persons, and what every slice holds."""
 
     catalogue: Catalogue
     parent: dict[int, int]  # village -> town
     successor: dict[int, int] = field(default_factory=dict)
-    identifiers: dict[tuple[str, str], int] = field(default_factory=dict)
-    persons: list[Person] = field(default_factory=list)
-    records: dict[tuple[str, str, str], Record] = field(default_factory=dict)
-    outcomes: list[str] = field(default_factory=list)
+    persons: Persons = field(default_factory=Persons)
+    records: list[Record] = field(default_factory=list)
 
     def submit(self, source: str, record_type: RecordType, rows: list[Row]) -> list[str]:
         """What becomes of each row."""
+        self.persons.steps += 1
+        read = [self._with_right_numbers(record_type, row) for row in rows]
         for role in record_type.people:
-            self._link(role, rows)
-        self._correct_numbers(record_type, rows)
-        keyed = [(row, self._people(record_type, row), self._key(record_type, row)) for row in rows]
-        planned = [self._verdict(source, record_type, row, people, key) for row, people, key in keyed]
-        self._settle_repeats(record_type, keyed, planned)
-        homes = [person.home for person in self.persons]
-        for (row, people, key), verdict in zip(keyed, planned, strict=True):
-            self._apply(source, record_type, row, people, key, verdict, homes)
-        self._move_homes(record_type, keyed, planned)
+            self.persons.link(role, read)
+        self._correct_numbers(record_type, read)
+        keyed: list[Planned] = [
+            (row, self._values(record_type, sent), self._people(record_type, row), self._key(record_type, row))
+            for row, sent in zip(read, rows, strict=True)
+        ]
+        planned = [self._verdict(source, record_type, row) for row in keyed]
+        _settle_repeats(keyed, planned)
+        for row, verdict in zip(keyed, planned, strict=True):
+            self._apply(source, record_type, row, verdict)
+        self._settle()
         return planned
 
-    def change_areas(self) -> None:
-        self._reroute_all()
+    def judge(self, judgement: Judgement) -> bool:
+        """Carry out a decision about persons; False when it no longer can be."""
+        self.persons.steps += 1
+        done = self.persons.judge(judgement)
+        self._settle()
+        return done
 
-    def _link(self, role: Role, rows: list[Row]) -> None:
-        """All rows at once: whoever nobody knows begins to exist by the first identifier, then takes the others."""
-        unknown = [row for row in rows if self._person(role, row) is None]
-        for row in unknown:
-            first = next(((one.kind, row[one.field]) for one in role.identifiers if row.get(one.field)), None)
-            if first is not None and first not in self.identifiers:
-                self.identifiers[first] = self._new_person()
-        if len(role.identifiers) == 1:
-            return
-        for one in role.identifiers:
-            for row in rows:
-                person = self._person(role, row)
-                if row.get(one.field) and person is not None:
-                    self.identifiers.setdefault((one.kind, row[one.field]), person)
+    def change_areas(self) -> None:
+        self._settle()
+
+    def find(self, record_type: str, source: str, key: str) -> Record | None:
+        same = (one for one in self.records if (one.record_type, one.source, one.key) == (record_type, source, key))
+        return next((one for one in same if not one.gave_way), None)
+
+    def _with_right_numbers(self, record_type: RecordType, row: Row) -> Row:
+        return {**row, **{name: self.persons.right(row.get(name)) for name in _number_fields(record_type)}}
 
     def _correct_numbers(self, record_type: RecordType, rows: list[Row]) -> None:
         for row in rows if record_type.corrects_identity else []:
             person = self._people(record_type, row)[0]
-            if row.get("new_id") and person is not None:
-                self.identifiers.setdefault(("id_no", row["new_id"]), person)
-
-    def _new_person(self) -> int:
-        self.persons.append(Person())
-        return len(self.persons) - 1
-
-    def _person(self, role: Role, row: Row) -> int | None:
-        found = [self.identifiers.get((one.kind, row.get(one.field) or "")) for one in role.identifiers]
-        return next((person for person in found if person is not None), None)
+            if row.get("new_id") and person is not None and row["change_kind"] != "void":
+                self.persons.name("id_no", row["new_id"], person)
 
     def _people(self, record_type: RecordType, row: Row) -> tuple[int | None, ...]:
-        return tuple(self._person(role, row) for role in record_type.people)
+        return tuple(self.persons.find(role, row) for role in record_type.people)
 
     def _key(self, record_type: RecordType, row: Row) -> str:
         parts = []
@@ -110,133 +107,174 @@ class Oracle:
             value = row.get(name)
             if one.part == "id_no":
                 role = next(role for role in record_type.people if role.role == one.role)
-                value = f"person {self._person(role, row)}"
+                value = f"person {self.persons.find(role, row)}"
             parts.append(str(value))
         return "|".join(parts)
 
-    def _disagree(self, record_type: RecordType, row: Row) -> bool:
+    def _disagree(self, record_type: RecordType, row: Row, people: tuple[int | None, ...]) -> bool:
         for role in record_type.people:
-            found = {self.identifiers.get((one.kind, row.get(one.field) or "")) for one in role.identifiers} - {None}
-            if len(found) > 1:
+            unknown_number = any(
+                one.kind == "id_no" and row.get(one.field) and ("id_no", row[one.field]) not in self.persons.identifiers
+                for one in role.identifiers
+            )
+            if len(self.persons.named_by(role, row)) > 1 or (unknown_number and len(role.identifiers) > 1):
                 return True
         if record_type.corrects_identity:
-            taken = self.identifiers.get(("id_no", row.get("new_id") or ""))
-            return taken is not None and taken != self._people(record_type, row)[0]
+            taken = self.persons.identifiers.get(("id_no", row.get("new_id") or ""))
+            return taken is not None and taken != people[0]
         return False
 
-    def _values(self, record_type: RecordType, row: Row) -> tuple[tuple[str, Any], ...]:
+    def _values(self, record_type: RecordType, row: Row) -> Values:
         return tuple((one.name, row.get(one.name)) for one in record_type.plain_fields)
 
-    def _verdict(self, source: str, record_type: RecordType, row: Row, people: tuple[int | None, ...], key: str) -> str:
-        if self._disagree(record_type, row):
+    def _verdict(self, source: str, record_type: RecordType, planned: Planned) -> str:
+        row, sent, people, key = planned
+        if self._disagree(record_type, row, people):
             return "hold"
-        record = self.records.get((record_type.code, source, key))
-        kind = row["change_kind"]
+        record, kind = self.find(record_type.code, source, key), row["change_kind"]
         if record is None:
             return "refuse" if kind == "void" else "new"
-        values, now = self._values(record_type, row), record.now
+        now = record.now
         if kind == "void":
             return "unchanged" if now.voided else "void"
         if now.voided and kind == "correct":
             return "restore"
-        if now.values == values:
+        if now.sent == sent or (kind == "new" and any(version.sent == sent for version in record.versions[:-1])):
             return "unchanged"
-        if kind == "new" and any(version.values == values for version in record.versions[:-1]):
-            return "unchanged"
-        return "restore" if now.voided else "update"
+        if now.voided:
+            return "restore"
+        same = now.values == self._values(record_type, row) and now.people == people
+        return "unchanged" if same else "update"
 
-    def _settle_repeats(
-        self, record_type: RecordType, keyed: list[tuple[Row, tuple[int | None, ...], str]], planned: list[str]
-    ) -> None:
-        groups: dict[str, list[int]] = {}
-        for number, (_, _, key) in enumerate(keyed):
-            if planned[number] not in ("hold", "refuse"):
-                groups.setdefault(key, []).append(number)
-        for numbers in groups.values():
-            contents = {
-                (
-                    planned[number] == "void",
-                    None if planned[number] == "void" else self._values(record_type, keyed[number][0]),
-                )
-                for number in numbers
-            }
-            for number in numbers[1:]:
-                planned[number] = "unchanged"
-            if len(contents) > 1:
-                for number in numbers:
-                    planned[number] = "hold"
-
-    def _apply(
-        self, source: str, record_type: RecordType, row: Row, people: tuple[int | None, ...], key: str, verdict: str,
-        homes: list[int | None],
-    ) -> None:  # fmt: skip
+    def _apply(self, source: str, record_type: RecordType, planned: Planned, verdict: str) -> None:
+        row, sent, people, key = planned
         if verdict in ("hold", "refuse", "unchanged"):
             return
-        record = self.records.get((record_type.code, source, key))
+        record = self.find(record_type.code, source, key)
         if verdict == "void":
             assert record is not None
+            record.alive = False
             record.versions.append(replace(record.now, number=record.now.number + 1, voided=True))
             return
         own = tuple(row.get(f"{role.role}_area") for role in record_type.people)
         number = record.now.number + 1 if record else 1
-        version = Version(number, False, self._values(record_type, row), own, people, self._areas(own, people, homes))
+        version = Version(number, False, self._values(record_type, row), sent, own, people, ())
         if record is None:
-            self.records[(record_type.code, source, key)] = Record(record_type.code, source, key, [version])
+            self.records.append(Record(record_type.code, source, key, [version]))
         else:
+            record.alive = True
             record.versions.append(version)
 
+    # ---- what follows from all records ----
+
+    def _settle(self) -> None:
+        self.persons.choose_numbers(self._corrections())
+        for record in self.records:
+            self._relink(record)
+        self._give_way()
+        homes = self._homes()
+        for record in self.records:
+            now = record.now
+            areas = now.areas if now.voided else self._areas(now.own_areas, now.people, homes)
+            if areas != now.areas:
+                record.versions.append(replace(now, number=now.number + 1, areas=areas))
+
+    def _corrections(self) -> list[tuple[str, int, int, str]]:
+        """(day, order, person, number) of every correction that stands."""
+        return [
+            (str(now.get("changed_on")), place, now.people[0], now.get("new_id"))
+            for place, record in enumerate(self.records)
+            for now in [record.now]
+            if record.record_type == "identity_correction" and not now.voided and now.people[0] is not None
+        ]
+
+    def _relink(self, record: Record) -> None:
+        """The people and numbers that follow from its identifiers."""
+        record_type, now = self.catalogue.record_types[record.record_type], record.now
+        row = dict(now.values)
+        people = tuple(
+            self.persons.find(role, row) if self.persons.named_by(role, row) else now.people[place]
+            for place, role in enumerate(record_type.people)
+        )
+        values = self._values(record_type, self._with_right_numbers(record_type, row))
+        if (people, values) != (now.people, now.values):
+            record.versions.append(replace(now, number=now.number + 1, people=people, values=values))
+        record.key = self._key(record_type, dict(values))
+
+    def _give_way(self) -> None:
+        """Of several records that are the same thing the one that stood so far stands, else the newest not voided."""
+        groups: dict[tuple[str, str, str], list[Record]] = {}
+        for record in self.records:
+            groups.setdefault((record.record_type, record.source, record.key), []).append(record)
+        for same in groups.values():
+            _, _, stands = max((not one.gave_way, one.alive, at) for at, one in enumerate(same))
+            for at, record in enumerate(same):
+                record.gave_way = at != stands
+                voided = record.gave_way or not record.alive
+                if voided != record.now.voided:
+                    record.versions.append(replace(record.now, number=record.now.number + 1, voided=voided))
+
+    def _homes(self) -> dict[int, int]:
+        said: dict[int, list[tuple[str, int, int]]] = {}
+        for place, record in enumerate(self.records):
+            record_type, now = self.catalogue.record_types[record.record_type], record.now
+            for at, role in enumerate(record_type.people):
+                person, area = now.people[at], now.own_areas[at]
+                if role.sets_home and not now.voided and person is not None and area is not None:
+                    since = str(now.get(record_type.event_date) or "") if record_type.event_date else ""
+                    said.setdefault(person, []).append((since, place, area))
+        return {person: max(places)[2] for person, places in said.items()}
+
     def _areas(
-        self, own: tuple[int | None, ...], people: tuple[int | None, ...], homes: list[int | None]
+        self, own: tuple[int | None, ...], people: tuple[int | None, ...], homes: dict[int, int]
     ) -> tuple[int, ...]:
         places: set[int] = set()
         for area, person in zip(own, people, strict=True):
-            leaf = area if area is not None else homes[person] if person is not None else None
+            leaf = area if area is not None else homes.get(person) if person is not None else None
             if leaf is not None:
                 leaf = self.successor.get(leaf, leaf)
                 places |= {leaf, self.parent.get(leaf, leaf)}
         return tuple(sorted(places))
 
-    def _move_homes(
-        self, record_type: RecordType, keyed: list[tuple[Row, tuple[int | None, ...], str]], planned: list[str]
-    ) -> None:
-        for place, role in enumerate(record_type.people):
-            if not role.sets_home:
-                continue
-            told: dict[int, list[tuple[str, int, int]]] = {}
-            for number, (row, people, _) in enumerate(keyed):
-                area, person = row.get(f"{role.role}_area"), people[place]
-                if planned[number] in ("new", "update", "restore") and area is not None and person is not None:
-                    since = str(row.get(record_type.event_date) or "") if record_type.event_date else ""
-                    told.setdefault(person, []).append((since, number, area))
-            for person, said in told.items():
-                since, _, area = max(said)
-                one = self.persons[person]
-                if one.since is None or (since and since >= one.since):
-                    self.persons[person] = Person(area, since or None)
-        self._reroute_all()
+    # ---- slices ----
 
-    def _reroute_all(self) -> None:
-        homes = [person.home for person in self.persons]
-        for record in self.records.values():
-            now = record.now
-            areas = self._areas(now.own_areas, now.people, homes)
-            if not now.voided and areas != now.areas:
-                record.versions.append(replace(now, number=now.number + 1, areas=areas))
+    def slice(self, definition: SliceDefinition) -> list[dict[str, Any]]:
+        """The subscribed fields of every record in the slice now."""
+        wanted = {one.record_type: one for one in definition.record_types}
+        return [
+            {name: record.now.get(name) for name in wanted[record.record_type].fields}
+            for record in self.records
+            if record.record_type in wanted and _within(record.now, wanted[record.record_type], definition)
+        ]
 
-    def slice(self, definition: SliceDefinition) -> dict[tuple[str, str, str], dict[str, Any]]:
-        """The records in the slice now, by (type, source, key), with the subscribed fields."""
-        found = {}
-        for place, record in self.records.items():
-            one = next((one for one in definition.record_types if one.record_type == record.record_type), None)
-            if one is not None and self._within(record.now, one, definition):
-                found[place] = {name: record.now.get(name) for name in one.fields}
-        return found
 
-    def _within(self, version: Version, one: SliceType, definition: SliceDefinition) -> bool:
-        if version.voided or (definition.areas is not None and not set(definition.areas) & set(version.areas)):
+def _number_fields(record_type: RecordType) -> list[str]:
+    if record_type.corrects_identity:
+        return []
+    return [one.field for role in record_type.people for one in role.identifiers if one.kind == "id_no"]
+
+
+def _settle_repeats(keyed: list[Planned], planned: list[str]) -> None:
+    groups: dict[str, list[int]] = {}
+    for number, (_, _, _, key) in enumerate(keyed):
+        if planned[number] not in ("hold", "refuse"):
+            groups.setdefault(key, []).append(number)
+    for numbers in groups.values():
+        contents = {
+            (planned[number] == "void", None if planned[number] == "void" else keyed[number][1]) for number in numbers
+        }
+        for number in numbers[1:]:
+            planned[number] = "unchanged"
+        if len(contents) > 1:
+            for number in numbers:
+                planned[number] = "hold"
+
+
+def _within(version: Version, one: SliceType, definition: SliceDefinition) -> bool:
+    if version.voided or (definition.areas is not None and not set(definition.areas) & set(version.areas)):
+        return False
+    for condition in one.conditions:
+        value = version.get(condition.field)
+        if value is None or (condition.op == "in" and str(value) not in condition.values):
             return False
-        for condition in one.conditions:
-            value = version.get(condition.field)
-            if value is None or (condition.op == "in" and str(value) not in condition.values):
-                return False
-        return True
+    return True

@@ -1,4 +1,7 @@
-"""Which person does each staged row mean? Known ones are found by identifier; the others begin to exist here."""
+"""Which person does each staged row mean? Known ones are found by identifier; the others begin to exist here.
+
+Rows that wait for a person, or of which it is doubtful whom they mean, make nobody and name nobody.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,41 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
-from hub.tables.version_sql import event_day, identifier_joins, person_of
+from hub.tables.version_sql import event_day, identifier_joins, number_fields, person_of
 from mappings.catalogue import RecordType, Role
 
+_GOES_ON = "s.submission_id = :submission AND NOT s.held AND s.doubt IS NULL"
 
-def link(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
-    """Make every person and identifier the staged rows speak of; held rows make nothing."""
+
+def link(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> None:
+    """Make every person and identifier the staged rows speak of."""
+    use_current_numbers(connection, submission_id, record_type)
     for role in record_type.people:
         if role.identifiers:
             _make_persons(connection, submission_id, record_type, role)
-            _add_identifiers(connection, submission_id, record_type, role)
+            _add_identifiers(connection, submission_id, source, record_type, role)
     if record_type.corrects_identity:
-        _take_corrected_number(connection, submission_id, record_type)
+        _take_corrected_number(connection, submission_id, source, record_type)
+
+
+def use_current_numbers(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """A number that was corrected since is read as the one that is right now."""
+    fields = number_fields(record_type)
+    if not fields or not run_sql(connection, _ANY_REPLACED):
+        return
+    for _, field in fields:
+        run_sql(
+            connection,
+            f"""
+            UPDATE {{d}}.stg_{record_type.code} s SET {field} = i.replaced_by
+            FROM {{d}}.person_identifier i
+            WHERE {_GOES_ON} AND i.kind = 'id_no' AND i.value = s.{field} AND i.replaced_by IS NOT NULL
+            """,
+            submission=submission_id,
+        )
+
+
+_ANY_REPLACED = "SELECT 1 FROM {d}.person_identifier WHERE replaced_by IS NOT NULL LIMIT 1"
 
 
 def _make_persons(connection: Connection, submission_id: UUID, record_type: RecordType, role: Role) -> None:
@@ -37,7 +63,7 @@ def _make_persons(connection: Connection, submission_id: UUID, record_type: Reco
                 SELECT {kind} AS kind, {value} AS value, s.{role.role}_new AS person_id,
                        {area} AS home_area, {since} AS home_since
                 FROM {{d}}.stg_{record_type.code} s
-                WHERE s.submission_id = :submission AND NOT s.held AND {value} IS NOT NULL AND {_unknown(role)}
+                WHERE {_GOES_ON} AND {value} IS NOT NULL AND {_unknown(role)}
             ) mention
             ORDER BY kind, value, person_id
         ), named AS (
@@ -78,41 +104,55 @@ def _home(record_type: RecordType, role: Role) -> tuple[str, str]:
     )
 
 
-def _add_identifiers(connection: Connection, submission_id: UUID, record_type: RecordType, role: Role) -> None:
-    """A person found by one identifier also gets the others the row gives: so a newborn gets its number."""
+def _add_identifiers(
+    connection: Connection, submission_id: UUID, source: str, record_type: RecordType, role: Role
+) -> None:
+    """A person found by one identifier also gets the others the row gives: so a newborn gets its number.
+
+    Nobody gets a second identity number this way: the merge holds such a row.
+    """
     for rank, identifier in enumerate(role.identifiers):
         if len(role.identifiers) == 1:
             return
+        unnumbered = (
+            "NOT EXISTS (SELECT 1 FROM {d}.person_identifier o WHERE o.kind = 'id_no' AND o.person_id = given.person_id)"
+            if identifier.kind == "id_no"
+            else "true"
+        )
+        once = "DISTINCT ON (person_id)" if identifier.kind == "id_no" else ""
         run_sql(
             connection,
             f"""
             WITH given AS (
-                SELECT DISTINCT ON (s.{identifier.field}) s.{identifier.field} AS value, {person_of(role)} AS person_id
+                SELECT DISTINCT ON (s.{identifier.field}) s.{identifier.field} AS value, s.row_no,
+                       {person_of(record_type, role)} AS person_id
                 FROM {{d}}.stg_{record_type.code} s
                 {identifier_joins(record_type, role)}
-                WHERE s.submission_id = :submission AND NOT s.held AND s.{identifier.field} IS NOT NULL
+                WHERE {_GOES_ON} AND s.{identifier.field} IS NOT NULL
                   AND {role.role}_i{rank}.person_id IS NULL
                 ORDER BY s.{identifier.field}, s.row_no
             )
             INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
-            SELECT '{identifier.kind}', value, person_id, :submission FROM given WHERE person_id IS NOT NULL
+            SELECT {once} '{identifier.kind}', value, person_id, :submission
+            FROM given WHERE person_id IS NOT NULL AND {unnumbered} ORDER BY person_id, row_no
             ON CONFLICT (kind, value) DO NOTHING
             """,
             submission=submission_id,
+            source=source,
         )
 
 
-def _take_corrected_number(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+def _take_corrected_number(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> None:
     """The new number becomes the person's; the old one keeps finding them. A number somebody else has is left alone."""
     main = record_type.people[0]
     run_sql(
         connection,
         f"""
         WITH corrected AS (
-            SELECT DISTINCT ON (s.new_id) s.new_id, {person_of(main)} AS person_id
+            SELECT DISTINCT ON (s.new_id) s.new_id, {person_of(record_type, main)} AS person_id
             FROM {{d}}.stg_{record_type.code} s
             {identifier_joins(record_type, main)}
-            WHERE s.submission_id = :submission AND NOT s.held AND s.new_id IS NOT NULL
+            WHERE {_GOES_ON} AND s.new_id IS NOT NULL AND s.change_kind <> 'void'
             ORDER BY s.new_id, s.row_no
         )
         INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
@@ -120,4 +160,5 @@ def _take_corrected_number(connection: Connection, submission_id: UUID, record_t
         ON CONFLICT (kind, value) DO NOTHING
         """,
         submission=submission_id,
+        source=source,
     )

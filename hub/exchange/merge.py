@@ -11,6 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
+from hub.exchange.homes import persons_to_settle, settle_homes
+from hub.exchange.numbers import settle_numbers
 from hub.exchange.rerouting import home_joins, own_or_home_areas, reroute_records_of
 from hub.exchange.staging import WORTH_ANALYSING, refresh_statistics
 from hub.tables.version_sql import (
@@ -48,18 +50,33 @@ def merge(
         insert_new(connection, submission_id, source, record_type)
     if record_type.clinical_fields:
         seal_clinical(connection, submission_id, record_type)
-    moved = []
-    if outcomes & {"hold", "refuse", "unchanged"}:
-        moved += take_back_homes(connection, submission_id, record_type)
-    if moves:
-        moved += move_homes(connection, submission_id, record_type)
+    moved = settle_homes(
+        connection, persons_to_settle(connection, submission_id, record_type, outcomes, moves), catalogue
+    )
     if moved:
         reroute_records_of(connection, submission_id, moved, catalogue)
+    settle_numbers(connection, submission_id, _corrected(connection, submission_id, record_type), catalogue)
+
+
+def _corrected(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[UUID]:
+    """Whose numbers this submission corrects, or no longer does."""
+    if not record_type.corrects_identity:
+        return []
+    ref = f"{record_type.people[0].role}_ref"
+    rows = run_sql(
+        connection,
+        f"SELECT DISTINCT v.{ref} FROM {{d}}.difference d JOIN {{d}}.ver_{record_type.code} v ON v.record_id = d.record_id"
+        f" AND v.version IN (d.version, d.version - 1) WHERE d.submission_id = :submission AND v.{ref} IS NOT NULL"
+        " AND d.outcome IN ('new', 'update', 'void', 'restore')",
+        submission=submission_id,
+    )
+    return [cast(UUID, person) for (person,) in rows]
 
 
 def find_difference(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> None:
     """One difference row a staged row: its record, what happens to it, its people and areas before and after."""
-    people = {role.role: person_of(role) for role in record_type.people}
+    people = {role.role: person_of(record_type, role) for role in record_type.people}
+    only_a_number = "verdict = 'update' AND changed = '{}'"  # written as it was before, or after, it was corrected
     run_sql(
         connection,
         f"""
@@ -81,7 +98,7 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
             SELECT n.*, r.record_id, r.version AS old_version, r.areas AS old_areas,
                    r.content_digest AS old_digest,
                    CASE
-                       WHEN n.disagree OR n.taken THEN 'hold'
+                       WHEN n.doubt IS NOT NULL OR n.disagree OR n.taken THEN 'hold'
                        WHEN r.record_id IS NULL THEN CASE n.change_kind WHEN 'void' THEN 'refuse' ELSE 'new' END
                        WHEN n.change_kind = 'void' THEN CASE WHEN r.voided THEN 'unchanged' ELSE 'void' END
                        WHEN r.voided AND (n.change_kind = 'correct' OR EXISTS (
@@ -103,13 +120,14 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
             LEFT JOIN {{d}}.rec_{record_type.code} r ON r.record_key = n.record_key AND r.source = :source
             OFFSET 0 -- a fence: the verdict is computed once a row, not once a use
         )
-        SELECT submission_id, row_no, '{record_type.code}', CASE verdict WHEN 'older' THEN 'unchanged' ELSE verdict END,
+        SELECT submission_id, row_no, '{record_type.code}', CASE WHEN verdict = 'older' OR {only_a_number} THEN 'unchanged' ELSE verdict END,
                coalesce(record_id, new_record), coalesce(old_version, 0) + 1, record_key,
                ARRAY[{", ".join(f"{role}_ref" for role in people)}]::uuid[],
                CASE WHEN verdict = 'update' THEN changed END,
                CASE WHEN NOT voided THEN old_areas END, CASE WHEN verdict = 'void' THEN old_areas ELSE areas END,
                CASE WHEN verdict = 'void' THEN old_digest ELSE content_digest END,
                CASE
+                   WHEN doubt IS NOT NULL THEN doubt
                    WHEN disagree THEN 'E_IDENTIFIER_CONFLICT'
                    WHEN taken THEN 'E_IDENTITY_TAKEN'
                    WHEN verdict = 'refuse' THEN 'E_VOID_UNKNOWN'
@@ -129,7 +147,7 @@ def _number_taken(record_type: RecordType) -> str:
     """True where a correction wants to give a person a number that another person has."""
     if not record_type.corrects_identity:
         return "false"
-    person = person_of(record_type.people[0])
+    person = person_of(record_type, record_type.people[0])
     return (
         "coalesce((SELECT t.person_id FROM {d}.person_identifier t"
         f" WHERE t.kind = 'id_no' AND t.value = s.new_id) <> {person}, false)"
@@ -311,65 +329,3 @@ def seal_clinical(connection: Connection, submission_id: UUID, record_type: Reco
         """,
         submission=submission_id,
     )
-
-
-def take_back_homes(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[UUID]:
-    """A person who began to exist by a row that is not accepted has no home from it; whoever had one so far."""
-    taken: list[UUID] = []
-    for number, role in enumerate(record_type.people, 1):
-        if role.sets_home:
-            rows = run_sql(
-                connection,
-                f"""
-                WITH begun AS (
-                    SELECT s.{role.role}_new AS person_id
-                    FROM {{d}}.difference d
-                    JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}
-                    WHERE d.submission_id = :submission AND d.people[{number}] = s.{role.role}_new
-                      AND (d.outcome IN ('hold', 'refuse') OR d.finding = 'N_REPEATED_ROW')
-                )
-                UPDATE {{d}}.person p SET home_area = NULL, home_since = NULL
-                FROM begun WHERE p.person_id = begun.person_id AND p.home_area IS NOT NULL
-                RETURNING p.person_id
-                """,
-                submission=submission_id,
-            )
-            taken += [cast(UUID, person) for (person,) in rows]
-    return taken
-
-
-def move_homes(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[UUID]:
-    """Persons whose home this submission changes (the latest event wins); those who now live elsewhere."""
-    moved: list[UUID] = []
-    for number, role in enumerate(record_type.people, 1):
-        if not role.sets_home:
-            continue
-        rows = run_sql(
-            connection,
-            f"""
-            WITH told AS (
-                SELECT DISTINCT ON (person_id) person_id, area_id, since
-                FROM (
-                    SELECT d.people[{number}] AS person_id, s.{role.role}_area AS area_id,
-                           {event_day(record_type)} AS since, d.row_no
-                    FROM {{d}}.difference d
-                    JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}
-                    WHERE d.submission_id = :submission AND d.outcome IN ('new', 'update', 'restore')
-                      AND s.{role.role}_area IS NOT NULL AND d.people[{number}] IN (
-                            SELECT m.people[{number}] FROM {{d}}.difference m
-                            WHERE m.submission_id = :submission AND m.moves AND m.outcome IN ('new', 'update', 'restore')
-                      )
-                ) said
-                ORDER BY person_id, since DESC NULLS LAST, row_no DESC
-            )
-            UPDATE {{d}}.person p SET home_area = told.area_id, home_since = told.since
-            FROM told JOIN {{d}}.person old ON old.person_id = told.person_id
-            WHERE p.person_id = told.person_id
-              AND (p.home_area IS DISTINCT FROM told.area_id OR p.home_since IS DISTINCT FROM told.since)
-              AND (p.home_since IS NULL OR told.since >= p.home_since)
-            RETURNING p.person_id, old.home_area IS DISTINCT FROM told.area_id
-            """,
-            submission=submission_id,
-        )
-        moved += [cast(UUID, person) for person, elsewhere in rows if elsewhere]
-    return moved

@@ -54,7 +54,7 @@ def count(connection: Connection, submission_id: UUID, record_type: RecordType) 
             "voided": accepted["void"],
             "restored": accepted["restore"],
             "unchanged": by_outcome.get("unchanged", 0),
-            "rerouted": by_outcome.get("reroute", 0),
+            "rerouted": by_outcome.get("reroute", 0) + by_outcome.get("relink", 0),
         },
         findings=_findings(connection, submission_id, record_type),
     )

@@ -288,7 +288,7 @@ def apply_staged(
     wait_for_turn(connection, record_type)
     staging.plan_for(connection, rows)
     point("link.before")
-    link(connection, submission_id, record_type)
+    link(connection, submission_id, source, record_type)
     if rows > staging.WORTH_ANALYSING:
         staging.refresh_statistics(connection, "person", "person_identifier")
     point("link.after")
@@ -299,8 +299,8 @@ def apply_staged(
 
 
 def wait_for_turn(connection: Connection, record_type: RecordType) -> None:
-    """Where people live decides where records belong: who moves homes works alone, the others side by side by type."""
-    moves_homes = any(role.sets_home for role in record_type.people)
+    """Where people live decides where records belong: who moves or renumbers persons works alone, the others by type."""
+    moves_homes = record_type.corrects_identity or any(role.sets_home for role in record_type.people)
     homes = "pg_advisory_xact_lock" if moves_homes else "pg_advisory_xact_lock_shared"
     run_sql(connection, f"SELECT {homes}(hashtext('homes'))")
     run_sql(connection, "SELECT pg_advisory_xact_lock(hashtext(:name))", name=f"merge {record_type.code}")

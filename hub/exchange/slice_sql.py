@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import msgspec
+
 from hub.registry.slice_definition import SliceDefinition, SliceType
 from mappings.catalogue import Catalogue, RecordType
 
@@ -48,7 +52,7 @@ def slice_statement(one: SliceType, definition: SliceDefinition, catalogue: Cata
     """The records of one type that are in the slice now: id, person, version, source and the subscribed fields as JSON."""
     values: Values = {}
     record_type = catalogue.record_types[one.record_type]
-    tests = ["NOT v.voided", *_conditions(one, "v", 0, values)]
+    tests = ["NOT v.voided", *conditions(one, "v", 0, values)]
     if definition.areas is not None:
         tests.append("v.areas && CAST(:areas AS integer[])")
         values["areas"] = list(definition.areas)
@@ -72,8 +76,13 @@ def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Va
     within_before, within_after = "true", "true"
     if "areas" in values:
         within_before, within_after = (f"l.areas_{when} && CAST(:areas AS integer[])" for when in ("before", "after"))
-    before = ["b.record_id IS NOT NULL", "NOT b.voided", within_before, *_conditions(one, "b", number, values)]
-    after = ["NOT a.voided", within_after, *_conditions(one, "a", number, values)]
+    before = [
+        "b.record_id IS NOT NULL",
+        "NOT b.voided",
+        within_before,
+        *_met(one, "b", "l.version - 1", number, values),
+    ]
+    after = ["NOT a.voided", within_after, *_met(one, "a", "l.version", number, values)]
     return f"""
         SELECT l.seq, '{record_type.code}' AS record_type, l.record_id,
                CASE WHEN is_in THEN a.person_id ELSE b.person_id END AS person_id, l.version,
@@ -131,7 +140,27 @@ def _main_person(record_type: RecordType, alias: str) -> str:
     return f"{alias}.{record_type.people[0].role}_ref" if record_type.people else "NULL::uuid"
 
 
-def _conditions(one: SliceType, alias: str, number: int, values: Values) -> list[str]:
+def _met(one: SliceType, alias: str, version: str, number: int, values: Values) -> list[str]:
+    """The conditions on a version; of one that was lawfully erased there is no value left, only that it met them."""
+    tests = conditions(one, alias, number, values)
+    if not tests:
+        return []
+    values[f"filter_{number}"] = filter_digest(one)
+    erased = (
+        f"EXISTS (SELECT 1 FROM {{d}}.erased_version e WHERE e.record_id = l.record_id AND e.version = {version}"
+        f" AND CAST(:filter_{number} AS text) = ANY(e.met))"
+    )
+    return [f"(coalesce({' AND '.join(tests)}, false) OR {erased})"]
+
+
+def filter_digest(one: SliceType) -> str:
+    """What a row filter is remembered by, whatever the order it was written in."""
+    canonical = sorted((each.field, each.op, sorted(each.values)) for each in one.conditions)
+    return hashlib.sha256(msgspec.json.encode([one.record_type, canonical])).hexdigest()
+
+
+def conditions(one: SliceType, alias: str, number: int, values: Values) -> list[str]:
+    """Tests of one slice's row filter on a version, their values bound by the filter's number."""
     tests = []
     for place, condition in enumerate(one.conditions):
         if condition.op == "not_empty":

@@ -44,7 +44,11 @@ class FeedContext(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """``changes`` is the JSON text of the array's members; ``more`` says the log goes on behind ``to_seq``."""
+    """``changes`` is the JSON text of the array's members; ``more`` says the log goes on behind ``to_seq``.
+
+    ``erased``: how many changes of a page delivered before carry no values any more, because somebody was lawfully
+    erased since; ``digest`` is then still the one of what was delivered, for receipts and acknowledgements.
+    """
 
     epoch: str
     from_seq: int
@@ -55,6 +59,7 @@ class Page(msgspec.Struct, frozen=True):
     next: str
     more: bool
     changes: str
+    erased: int = 0
 
 
 class _Range(msgspec.Struct, frozen=True):
@@ -169,13 +174,28 @@ def _derive(connection: Connection, context: FeedContext, subscription: Subscrip
     found = _run_page(
         connection, context, subscription.definition, kept.from_seq, kept.to_seq, None, kept.first_delivery_no
     )
-    if found.digest != kept.digest:
+    erased = 0 if found.digest == kept.digest else _count_erased(connection, subscription.definition, kept)
+    if found.digest != kept.digest and (found.count != kept.count or not erased):
         raise PageChanged(f"{subscription.code} page {kept.page_no}")
     following = encode_cursor(context.keyring.digest_key, subscription.subscription_id, epoch, kept.to_seq)
     return Page(
         epoch, kept.from_seq, kept.to_seq, kept.first_delivery_no, kept.count, kept.digest, following,
-        kept.to_seq < found.head, found.changes,
+        kept.to_seq < found.head, found.changes, erased,
     )  # fmt: skip
+
+
+def _count_erased(connection: Connection, definition: SliceDefinition, kept: _Range) -> int:
+    """Changes of the page that told of a version whose values are gone."""
+    rows = run_sql(
+        connection,
+        "SELECT count(DISTINCT l.seq) FROM {d}.change_log l JOIN {d}.erased_version e"
+        " ON e.record_id = l.record_id AND e.version IN (l.version, l.version - 1)"
+        " WHERE l.seq > :after AND l.seq <= :upper AND l.record_type = ANY(CAST(:types AS text[]))",
+        after=kept.from_seq,
+        upper=kept.to_seq,
+        types=[one.record_type for one in definition.record_types],
+    )
+    return cast(int, rows[0][0])
 
 
 class _Found(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from hub.errors import FileRefused
 from hub.exchange.homes import settle_homes
 from hub.exchange.merge import keep_replaced_versions
 from hub.exchange.rerouting import home_joins, own_or_home_areas, reroute_records_of
+from hub.tables.version_sql import current_number, number_fields
 from mappings.catalogue import Catalogue, RecordType
 
 _SHOWN = 5  # receipts named in a sentence
@@ -36,9 +37,24 @@ def undo(connection: Connection, row: Row[Any], record_type: RecordType, catalog
     bring_back(connection, row, record_type)
     if record_type.clinical_fields:
         bring_back_sealed(connection, row, record_type)
-    moved = settle_homes(connection, row.submission_id, row.undoes, record_type, catalogue)
+    moved = settle_homes(connection, _persons_named(connection, row, record_type), catalogue)
     if moved:
         reroute_records_of(connection, row.submission_id, moved, catalogue)
+
+
+def _persons_named(connection: Connection, row: Row[Any], record_type: RecordType) -> list[UUID]:
+    """Everybody whose home one of these records tells: as it was sent, and as it is again."""
+    roles = [role for role in record_type.people if role.sets_home]
+    if not roles:
+        return []
+    named = " UNION ".join(
+        f"SELECT v.{role.role}_ref FROM {{d}}.difference d JOIN {{d}}.ver_{record_type.code} v"
+        " ON v.record_id = d.record_id AND v.submission_id IN (:undone, :submission)"
+        f" WHERE d.submission_id = :submission AND d.row_no > 0 AND v.{role.role}_ref IS NOT NULL"
+        for role in roles
+    )
+    values = {"submission": row.submission_id, "undone": row.undoes}
+    return [cast(UUID, person) for (person,) in run_sql(connection, named, **values)]
 
 
 def refuse_if_blocked(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
@@ -82,7 +98,9 @@ _CHANGED = """
     SELECT l.seq, l.record_id, l.version, l.op, l.changed_fields,
            CASE WHEN l.op = 'new' THEN l.version ELSE l.version - 1 END AS target
     FROM {d}.feed_batch b JOIN {d}.change_log l ON l.seq BETWEEN b.from_seq AND b.to_seq
-    WHERE b.submission_id = :undone AND l.op <> 'reroute'
+    WHERE b.submission_id = :undone AND l.op NOT IN ('reroute', 'relink')
+      -- of whom was lawfully erased there is nothing to bring back
+      AND NOT EXISTS (SELECT 1 FROM {d}.erased_version e WHERE e.record_id = l.record_id AND e.whole)
 """
 
 
@@ -143,7 +161,9 @@ def find_undone(connection: Connection, row: Row[Any], record_type: RecordType) 
 def bring_back(connection: Connection, row: Row[Any], record_type: RecordType) -> None:
     """The earlier version's values become the current ones; what did not exist before is voided with the values it has."""
     people = [name for role in record_type.people for name in (f"{role.role}_ref", f"{role.role}_area")]
-    values = ", ".join(f"{name} = t.{name}" for name in [*people, *(field.name for field in record_type.plain_fields)])
+    numbers = {field for _, field in number_fields(record_type)}
+    fields = [(name, current_number(f"t.{name}") if name in numbers else f"t.{name}") for name in _plain(record_type)]
+    values = ", ".join(f"{name} = {value}" for name, value in [*((name, f"t.{name}") for name in people), *fields])
     run_sql(
         connection,
         f"""
@@ -161,6 +181,10 @@ def bring_back(connection: Connection, row: Row[Any], record_type: RecordType) -
         undone=row.undoes,
         now=utc_now(),
     )
+
+
+def _plain(record_type: RecordType) -> list[str]:
+    return [field.name for field in record_type.plain_fields]
 
 
 def bring_back_sealed(connection: Connection, row: Row[Any], record_type: RecordType) -> None:

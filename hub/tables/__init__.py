@@ -19,6 +19,7 @@ from hub.tables.channels import channel_item, channel_state, sftp_event
 from hub.tables.feed import change_log, delivery, difference, feed_batch, feed_head, subscription, subscription_version
 from hub.tables.people import (
     comparison_item,
+    erased_version,
     erasure,
     feed_reader,
     held_candidate,
@@ -57,6 +58,7 @@ __all__ = [
     "delivery",
     "difference",
     "effect_sample",
+    "erased_version",
     "erasure",
     "feed_batch",
     "feed_head",

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -212,5 +213,19 @@ erasure = Table(
     Column("submission_id", Uuid, nullable=False),
     Column("records", Integer, nullable=False),
     Index("ix_erasure_person", "person_id"),
+    schema=DISTRICT,
+)
+
+# Each version of a record whose values are gone: where it belonged, and which row filters of slices it met, by digest.
+# So a page of before can be derived again, blank, and every slice that held the record is told that it left.
+erased_version = Table(
+    "erased_version",
+    metadata,
+    Column("record_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("record_type", Text, nullable=False),
+    Column("areas", ARRAY(Integer), nullable=False),
+    Column("whole", Boolean, nullable=False),  # the record was about the person; else it named them beside others
+    Column("met", ARRAY(Text), nullable=False),  # hub.exchange.slice_sql.filter_digest
     schema=DISTRICT,
 )

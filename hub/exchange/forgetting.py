@@ -1,0 +1,165 @@
+"""What beside the records says something of an erased person: rows that wait, row errors, samples, numbers, judgements."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from hub.database import run_sql, utc_now
+from mappings.catalogue import RecordType
+
+Rows = set[tuple[UUID, int]]  # submission and row number
+_UNDER_WAY = "('checked', 'braked')"
+_THESE = "unnest(CAST(:submissions AS uuid[]), CAST(:numbers AS integer[])) AS these (submission_id, row_no)"
+
+
+def numbers_of(connection: Connection, persons: Collection[UUID]) -> list[str]:
+    """Every number that finds one of these persons, old ones too."""
+    rows = run_sql(
+        connection,
+        "SELECT DISTINCT value FROM {d}.person_identifier WHERE person_id = ANY(CAST(:persons AS uuid[])) AND kind <> 'row'",
+        persons=list(persons),
+    )
+    return [str(value) for (value,) in rows]
+
+
+def rows_under_way(connection: Connection, types: Iterable[RecordType], numbers: list[str]) -> list[str]:
+    """Receipt numbers of submissions that are about to change the register and name the person."""
+    found: list[str] = []
+    for record_type in types:
+        rows = run_sql(
+            connection,
+            f"SELECT DISTINCT u.receipt_number FROM {{d}}.stg_{record_type.code} s JOIN {{d}}.submission u USING (submission_id)"
+            f" WHERE u.state IN {_UNDER_WAY} AND ({_names(record_type)})",
+            known=numbers,
+        )
+        found += [str(receipt) for (receipt,) in rows]
+    return sorted(found)
+
+
+def _names(record_type: RecordType) -> str:
+    fields = {identifier.field for role in record_type.people for identifier in role.identifiers}
+    fields |= {field.name for field in record_type.plain_fields if field.type == "id_no"}
+    return " OR ".join(f"s.{field} = ANY(CAST(:known AS text[]))" for field in sorted(fields)) or "false"
+
+
+def forget_rows(connection: Connection, types: Iterable[RecordType], numbers: list[str], sent: Rows) -> int:
+    """Rows that wait go; of the others what was wrong with them stays, the values do not. How many waited."""
+    waiting: Rows = set()
+    for record_type in types:
+        waiting |= _drop_staged(connection, record_type, numbers, sent)
+    rows = sent | waiting | _named_in_errors(connection, numbers)
+    these = _bound(rows)
+    run_sql(
+        connection,
+        f"UPDATE {{d}}.row_error e SET value = NULL, params = '{{}}' FROM {_THESE}"
+        " WHERE e.submission_id = these.submission_id AND e.row_no = these.row_no",
+        **these,
+    )
+    _drop_samples(connection, numbers, these)
+    _close_held(connection, waiting)
+    return len(waiting)
+
+
+def _bound(rows: Rows) -> dict[str, object]:
+    ordered = sorted(rows)
+    return {"submissions": [one for one, _ in ordered], "numbers": [number for _, number in ordered]}
+
+
+def _drop_staged(connection: Connection, record_type: RecordType, numbers: list[str], sent: Rows) -> Rows:
+    dropped = run_sql(
+        connection,
+        f"DELETE FROM {{d}}.stg_{record_type.code} s WHERE {_names(record_type)} OR EXISTS ("
+        f"SELECT 1 FROM {_THESE} WHERE these.submission_id = s.submission_id AND these.row_no = s.row_no)"
+        " RETURNING s.submission_id, s.row_no",
+        known=numbers,
+        **_bound(sent),
+    )
+    return cast(Rows, set(dropped))
+
+
+def _named_in_errors(connection: Connection, numbers: list[str]) -> Rows:
+    """Rows that were refused or noted with one of the numbers in them, however it was typed."""
+    rows = run_sql(
+        connection,
+        r"SELECT DISTINCT submission_id, row_no FROM {d}.row_error"
+        r" WHERE upper(regexp_replace(normalize(value, NFKC), '\s', '', 'g')) = ANY(CAST(:known AS text[]))",
+        known=numbers,
+    )
+    return cast(Rows, set(rows))
+
+
+def _drop_samples(connection: Connection, numbers: list[str], these: dict[str, object]) -> None:
+    run_sql(
+        connection,
+        f"""
+        DELETE FROM {{d}}.effect_sample e
+        WHERE EXISTS (SELECT 1 FROM {_THESE} WHERE these.submission_id = e.submission_id AND these.row_no = e.row_no)
+           OR EXISTS (SELECT 1 FROM jsonb_each_text(coalesce(e.before, '{{}}')) v WHERE v.value = ANY(CAST(:known AS text[])))
+           OR EXISTS (SELECT 1 FROM jsonb_each_text(coalesce(e.after, '{{}}')) v WHERE v.value = ANY(CAST(:known AS text[])))
+        """,
+        known=numbers,
+        **these,
+    )
+
+
+def _close_held(connection: Connection, waiting: Rows) -> None:
+    these = _bound(waiting)
+    for table in ("held_candidate", "difference"):
+        run_sql(
+            connection,
+            f"DELETE FROM {{d}}.{table} h USING {_THESE}"
+            " WHERE h.submission_id = these.submission_id AND h.row_no = these.row_no",
+            **these,
+        )
+    run_sql(
+        connection,
+        f"UPDATE {{d}}.held_row h SET state = 'refused', decided_at = :now, decided_by = 'hub',"
+        f" reason = '依法删除 lawfully erased' FROM {_THESE}"
+        " WHERE h.submission_id = these.submission_id AND h.row_no = these.row_no AND h.state = 'waiting'",
+        now=utc_now(),
+        **these,
+    )
+
+
+def forget_records(connection: Connection, records: Sequence[UUID], submission_id: UUID) -> None:
+    """Comparison items that rest on a record about the person; what earlier differences still say of its key."""
+    run_sql(
+        connection,
+        "DELETE FROM {d}.comparison_item i WHERE EXISTS (SELECT 1 FROM jsonb_array_elements(i.sides) side"
+        " WHERE side->>'record_id' = ANY(CAST(:records AS text[])))",
+        records=[str(record) for record in records],
+    )
+    run_sql(
+        connection,
+        "UPDATE {d}.difference SET record_key = NULL"
+        " WHERE record_id = ANY(CAST(:records AS uuid[])) AND submission_id <> :submission",
+        records=list(records),
+        submission=submission_id,
+    )
+
+
+def forget_person(connection: Connection, persons: Collection[UUID]) -> None:
+    """Numbers, profile, candidates and pairs go; of judgements it stays that they were made."""
+    for statement in _OF_A_PERSON:
+        run_sql(connection, statement, persons=list(persons))
+    run_sql(
+        connection,
+        "UPDATE {d}.person SET erased_at = :now WHERE person_id = ANY(CAST(:persons AS uuid[]))",
+        persons=list(persons),
+        now=utc_now(),
+    )
+
+
+_OF_A_PERSON = (
+    "DELETE FROM {d}.person_identifier WHERE person_id = ANY(CAST(:persons AS uuid[]))",
+    "DELETE FROM {d}.person_profile WHERE person_id = ANY(CAST(:persons AS uuid[]))",
+    "DELETE FROM {d}.person_pair WHERE first_id = ANY(CAST(:persons AS uuid[])) OR second_id = ANY(CAST(:persons AS uuid[]))",
+    "DELETE FROM {d}.held_candidate WHERE person_id = ANY(CAST(:persons AS uuid[]))",
+    "DELETE FROM {d}.comparison_item WHERE person_id = ANY(CAST(:persons AS uuid[]))",
+    "UPDATE {d}.person_decision SET id_no = NULL, identifiers = '[]', moved = '[]', reason = '', refusal = ''"
+    " WHERE person_id = ANY(CAST(:persons AS uuid[])) OR other_id = ANY(CAST(:persons AS uuid[]))",
+)
