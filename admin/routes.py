@@ -15,10 +15,16 @@ from admin.audit_search import AuditController
 from admin.board import BoardController
 from admin.change_lists import ChangeListController
 from admin.columns_page import ColumnsController
+from admin.comparisons import ComparisonController
 from admin.downloads import DownloadController
 from admin.effect_page import EffectController
+from admin.held_page import HeldPageController
+from admin.identity_page import IdentityController
 from admin.keys_desk import KeysController, new_keys_router
 from admin.own_account import OwnAccountController
+from admin.pairs_page import PairController
+from admin.people_pages import PeopleController
+from admin.quality_page import QualityController
 from admin.roles_page import RolesController
 from admin.sign_in import SignInController
 from admin.submissions import SubmissionController
@@ -26,6 +32,7 @@ from admin.undo_page import UndoController
 from admin.unlock_page import UnlockController
 from admin.unmasking import UnmaskingController
 from admin.uploads import UploadController
+from admin.verification import VerificationController
 from admin.visits import VisitMiddleware
 from hub.registry.permissions import Right
 
@@ -35,8 +42,9 @@ _A_DAY = 24 * 3600
 
 
 def panel_router(max_file_bytes: int) -> Router:
-    """Every page; only the upload may have a large body. None of them is part of the API's description."""
-    uploads = Router("/", route_handlers=[UploadController], request_max_body_size=max_file_bytes + _FORM_AROUND_FILE)
+    """Every page; only where a file comes in may the body be large. None of them is part of the API's description."""
+    with_files: list[type[Controller]] = [UploadController, VerificationController]
+    uploads = Router("/", route_handlers=with_files, request_max_body_size=max_file_bytes + _FORM_AROUND_FILE)
     pages: list[type[Controller] | Router] = [
         SignInController,
         OwnAccountController,
@@ -44,11 +52,17 @@ def panel_router(max_file_bytes: int) -> Router:
         ColumnsController,
         EffectController,
         UndoController,
+        HeldPageController,
         UnlockController,
         DownloadController,
         ChangeListController,
         BoardController,
+        QualityController,
         UnmaskingController,
+        PeopleController,
+        IdentityController,
+        PairController,
+        ComparisonController,
         asking_router(),
         AccessRequestController,
         AccountsController,

@@ -15,6 +15,7 @@ from admin.visits import Visit
 from admin.words import COUNTS
 from hub.errors import HubError, NotFound
 from hub.exchange import listing, receipts
+from hub.exchange.retention import is_expired
 from hub.exchange.small_cells import may_see_breakdown
 from hub.registry.organisations import find_organisation
 from hub.registry.permissions import Actor, Right
@@ -76,6 +77,7 @@ def read_submission(
         "refusal": show_refusal(row.refusal, catalogue, visit.language) if row.refusal else None,
         "count_titles": COUNTS,
         "closed": is_closed(actor, catalogue, row),
+        "expired": is_expired(row),
     }
 
 

@@ -19,6 +19,7 @@ KINDS = {
     "nil": N_("本月无变动"),
     "backfill": N_("补录历史"),
     "undo": N_("撤销报送"),
+    "release": N_("采纳待核"),
     "system": N_("系统"),
 }
 LEVELS = {"error": N_("退回"), "hold": N_("待核"), "warning": N_("警告"), "note": N_("提示")}

@@ -9,13 +9,23 @@ from hub.commands.areas import area
 from hub.commands.audit import audit
 from hub.commands.channels import channels
 from hub.commands.columns import columns
+from hub.commands.comparisons import comparisons
 from hub.commands.deciding import deciding
+from hub.commands.erasing import erasing
+from hub.commands.held import held
 from hub.commands.keeping import keeping
 from hub.commands.keys import key
+from hub.commands.matching import matching
+from hub.commands.people import people
+from hub.commands.people_deciding import people_deciding
+from hub.commands.people_reading import people_reading
+from hub.commands.profiles import profiles
+from hub.commands.quality import quality
 from hub.commands.reading import feed, reading
 from hub.commands.running import running
 from hub.commands.sending import sending
 from hub.commands.unlocking import unlocking
+from hub.commands.verification import verifying
 from hub.commands.workbooks import workbooks
 
 app = typer.Typer(
@@ -25,7 +35,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for verbs in (running, sending, deciding, reading, keeping, columns, unlocking, workbooks):
+for verbs in (running, sending, deciding, reading, keeping, columns, unlocking, workbooks, quality):
     app.add_typer(verbs)
 app.add_typer(feed, name="feed")
 app.add_typer(audit, name="audit")
@@ -33,6 +43,11 @@ app.add_typer(area, name="area")
 app.add_typer(key, name="key")
 app.add_typer(account, name="account")
 app.add_typer(channels, name="channels")
+app.add_typer(comparisons, name="compare")
+app.add_typer(held, name="held")
+for verbs in (profiles, people_reading, people_deciding, verifying, erasing, matching):
+    people.add_typer(verbs)
+app.add_typer(people, name="people")
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from sqlalchemy import Connection, select, update
 from hub import audit
 from hub.database import NOTHING, Database, Reach, driver, run_sql, utc_now
 from hub.errors import HubError
-from hub.exchange import effect, pipeline, receipts, receive
+from hub.exchange import effect, person_submission, pipeline, receipts, receive
 from hub.faults import point
 from hub.keyring import Keyring
 from hub.operations import audit_anchors
@@ -115,6 +115,15 @@ def enqueue(connection: Connection, submission_id: UUID, organisation: str, reco
     raw.execute("SET LOCAL search_path TO DEFAULT")
 
 
+def enqueue_decision(connection: Connection, decision_id: UUID) -> None:
+    """Queue a decision about persons in this transaction; they are carried out one after the other."""
+    raw = driver(connection)
+    job = carry_out_decision.configure(lock="persons").job
+    raw.execute("SET LOCAL search_path = jobs")
+    _on_the_callers_connection.defer_job(job.evolve(task_kwargs={"decision_id": str(decision_id)}), connection=raw)
+    raw.execute("SET LOCAL search_path TO DEFAULT")
+
+
 def work(database: Database, settings: Settings, *, wait: bool = True, concurrency: int = CONCURRENCY) -> None:
     """Run jobs until told to stop (SIGTERM, SIGINT), or, without ``wait``, until none is left."""
     with _present(database) as alone:
@@ -192,6 +201,16 @@ def run_submission(context: JobContext, submission_id: str) -> None:
         _note_failure(database, context, UUID(submission_id), wrong)
         raise JobFailed(type(wrong).__name__) from None
     point("job.done")
+
+
+@declares(Right.SYSTEM)
+@queue.task(
+    name="carry_out_decision", pass_context=True, retry=RetryStrategy(max_attempts=MOST_ATTEMPTS, exponential_wait=2)
+)
+def carry_out_decision(context: JobContext, decision_id: str) -> None:
+    """Merge, split or keep apart persons as was decided."""
+    database, settings = _tools(context)
+    person_submission.carry_out_decision(database, settings, _catalogue(), UUID(decision_id))
 
 
 @declares(Right.SYSTEM)
@@ -328,7 +347,7 @@ def _is_left(database: Database) -> bool:
     with database.begin() as connection:
         rows = run_sql(
             connection,
-            "SELECT 1 FROM jobs.procrastinate_jobs WHERE status = 'todo' AND task_name = 'run_submission'"
+            "SELECT 1 FROM jobs.procrastinate_jobs WHERE status = 'todo' AND task_name IN ('run_submission', 'carry_out_decision')"
             " AND (scheduled_at IS NULL OR scheduled_at <= now()) LIMIT 1",
         )
     return bool(rows)

@@ -40,6 +40,12 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     second_factor_roles: tuple[str, ...] = ("system_administrator", "security_administrator", "auditor")
 
 
+class PeoplePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[people]`` in hub.toml: how much may be looked up of persons."""
+
+    searches_a_day: int = 300  # of one account; what was refused is not counted
+
+
 class SftpPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[sftp]`` in hub.toml: the hub's own SFTP server."""
 
@@ -57,6 +63,23 @@ class SftpPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     incomplete_days: int = 7  # a cut upload nobody resumed is removed after so long
     ban_score: int = 10  # points of wrong keys, names and paths before an address waits outside
     ban_minutes: int = 15
+
+
+class VerificationPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[verification]`` in hub.toml: how many names and numbers may be verified, and what looks like guessing."""
+
+    rows_a_request: int = 100_000
+    rows_a_day: int = 200_000  # of one organisation
+    names_a_number: int = 3  # in one request
+    mismatch_rows: int = 1_000  # from so many rows a day on, most of them must match ...
+    mismatch_share: float = 0.5
+    consented: tuple[str, ...] = ()  # ... unless the bureau agreed, by organisation
+
+
+class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[retention]`` in hub.toml: how long what was sent is kept as it was sent."""
+
+    raw_files_days: int = 0  # stored uploads of finished submissions; 0: kept
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +112,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     outbound_hosts: tuple[str, ...] = ()  # host names the hub may call
     outbound_networks: tuple[str, ...] = ()  # CIDR: addresses of the district's own network that it may call
     sftp: SftpPolicy = SftpPolicy()
+    verification: VerificationPolicy = VerificationPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
+    people: PeoplePolicy = PeoplePolicy()
     audit_anchor: Path | None = None  # where every day's audit head is written; None: <home>/audit/anchors.log
     audit_syslog: str = ""  # /dev/log or host:port: the same head, sent there too
     audit_years: int = 3  # no younger audit line is ever archived

@@ -11,12 +11,16 @@ from typing import Literal
 
 import msgspec
 
+from mappings.comparisons import Comparison
+from mappings.timeline_shapes import TimelineRules
+
 Sensitivity = Literal["public", "internal", "personal", "sensitive", "clinical"]
 FieldType = Literal[
     "text", "name", "id_no", "code", "date", "datetime", "month", "integer", "decimal", "boolean",
     "area", "division", "phone", "certificate", "uscc",
 ]  # fmt: skip
 Level = Literal["error", "hold", "warning", "note"]
+Release = Literal["", "as_it_is", "empty", "with_person", "never"]
 
 # The parts of a PersonRef, in order. A role has a subset; a column is prefix + part.
 PERSON_PARTS = (
@@ -155,6 +159,7 @@ class RowErrorKind(msgspec.Struct, frozen=True, kw_only=True):
     message_en: str
     fix: str
     fix_en: str
+    release: Release = ""  # of a held row: whether a person may let it pass without a correction
 
 
 class BrakeRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +182,99 @@ class BrakeRules(msgspec.Struct, frozen=True, kw_only=True):
         return self.by_type.get(record_type, self.usual)
 
 
+class AttributeSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an attribute may come from: exactly one of ``field``, ``value`` and ``person`` says what."""
+
+    record_type: str
+    role: str = "person"  # whose attribute it is
+    field: str = ""
+    value: str = ""  # a code that holds because there is such a record
+    person: str = ""  # another role: that person's id
+    date: str = ""  # since when; else the record type's own event date
+    only: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)  # coded field -> the codes that count
+    unless: str = ""  # counts only while this field is empty
+    organisation: str = ""  # code or kind of the sender, where it matters
+    last_resort: bool = False  # heard only when nobody else says anything, and disagrees with nobody
+
+
+AttributeType = Literal[FieldType, "person"]
+
+
+class Attribute(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing known of a person, and whom the hub believes."""
+
+    name: str
+    title: str
+    title_en: str
+    type: AttributeType
+    sensitivity: Sensitivity
+    sources: tuple[AttributeSource, ...]  # in the order in which they are believed
+    date: Literal["source", "latest", "first"] = "source"  # by source, then date; or by date, then source
+    base_item: bool = False  # one of the 17 items of the base roll
+    code_set: str = ""
+    compared: bool = True  # False: sources may well say different things
+    compare_first: int = 0  # values that begin with the same so many characters say the same; 0 = the whole value
+
+
+class TypeQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """What the quality figures count of one record type."""
+
+    items: tuple[str, ...] = ()  # fields every record ought to have filled; never clinical ones
+    days: int | None = None  # allowed between the event and its recording; None: timeliness is not asked
+
+
+class QualityRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts as complete, consistent, right and in time (quality.toml says why)."""
+
+    logic: tuple[str, ...] = ()  # row errors: cells that contradict one another
+    targets: dict[str, float] = msgspec.field(default_factory=dict)  # completeness logic accuracy timeliness -> share
+    confirmed: tuple[str, ...] = ()  # verdicts
+    contradicted: tuple[str, ...] = ()
+    by_type: dict[str, TypeQuality] = msgspec.field(default_factory=dict)
+
+    def of(self, record_type: str) -> TypeQuality:
+        return self.by_type.get(record_type, TypeQuality())
+
+    def target(self, measure: str) -> float:
+        """What a measure ought to reach; completed later, it is held to the same."""
+        return self.targets["completeness" if measure == "completed" else measure]
+
+
+class MatchingLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """How far two descriptions agree in one feature, and what that weighs (log2 odds)."""
+
+    code: str
+    weight: float
+    title: str
+    title_en: str
+
+
+class MatchingFeature(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    title: str
+    title_en: str
+    levels: dict[str, MatchingLevel]
+
+
+class MatchingBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """Who agrees in all of ``keys`` is compared."""
+
+    code: str
+    title: str
+    title_en: str
+    keys: tuple[str, ...]
+
+
+class MatchingRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When two descriptions are taken for one person (matching.toml says why)."""
+
+    auto: float = 0.0
+    hold: float = 0.0
+    margin: float = 0.0
+    features: dict[str, MatchingFeature] = msgspec.field(default_factory=dict)
+    blocks: tuple[MatchingBlock, ...] = ()
+
+
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     record_types: dict[str, RecordType]
     code_sets: dict[str, CodeSet]
@@ -184,6 +282,11 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     row_errors: dict[str, RowErrorKind]
     version: str  # digest of all files
     brake: BrakeRules = BrakeRules()
+    comparisons: dict[str, Comparison] = msgspec.field(default_factory=dict)  # in the order they are written
+    matching: MatchingRules = MatchingRules()
+    quality: QualityRules = QualityRules()
+    timeline: TimelineRules = TimelineRules()
+    attributes: dict[str, Attribute] = msgspec.field(default_factory=dict)
 
     def mapping_for(self, organisation: str, kind: str, record_type: str) -> Mapping | None:
         """The organisation's own mapping, else its kind's, else the first known one of the type."""

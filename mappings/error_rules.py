@@ -21,6 +21,10 @@ def row_error_problems(document: Document, kinds: dict[str, RowErrorSource]) -> 
             yield document.problem("差错代码须为 F_ E_ W_ N_ 开头的大写 not a code", code)
         elif kind.level not in LEVELS[code[0]]:
             yield document.problem(f"级别与代码首字母不符 {code[0]}_ is never {kind.level}", code, "level")
+        if (code.startswith("E_") and kind.level == "hold") != bool(kind.release):
+            yield document.problem(
+                "使行待核的代码须有 release，其他代码不得有 rows held need it, no others", code, "release"
+            )
         yield from sentence_problems(document, code, kind)
 
 

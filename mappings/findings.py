@@ -9,17 +9,22 @@ from typing import TypeVar
 import msgspec
 
 from mappings.catalogue import RecordType
+from mappings.comparisons import ComparisonsSource
 from mappings.documents import Document
 from mappings.expansion import expand
 from mappings.sources import (
+    AttributesSource,
     BrakeSource,
     CodeSetSource,
     DroppedHeadersSource,
     MappingSource,
+    MatchingSource,
     OrganisationsSource,
+    QualitySource,
     RecordTypeSource,
     RowErrorSource,
 )
+from mappings.timeline_shapes import TimelineRules
 
 Shape = TypeVar("Shape")
 Read = list[tuple[Document, Shape]]
@@ -35,6 +40,11 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     organisations: Read[OrganisationsSource]
     dropped: Read[DroppedHeadersSource]
     brakes: Read[BrakeSource]
+    comparisons: Read[ComparisonsSource]
+    qualities: Read[QualitySource]
+    matching: Read[MatchingSource]
+    attributes: Read[AttributesSource]
+    timelines: Read[TimelineRules]
 
     @cached_property
     def kinds(self) -> dict[str, str]:

@@ -11,19 +11,26 @@ import msgspec
 
 from mappings.brake_rules import brake_rules
 from mappings.catalogue import Catalogue, CatalogueError, Code, CodeSet, ColumnRule, Mapping, RowErrorKind
+from mappings.comparisons import ComparisonsSource
 from mappings.documents import Document, Problem, read_document
 from mappings.expansion import expand
 from mappings.findings import Findings
+from mappings.matching_rules import matching_rules
+from mappings.quality_rules import quality_rules
 from mappings.rules import problems_of
 from mappings.sources import (
+    AttributesSource,
     BrakeSource,
     CodeSetSource,
     DroppedHeadersSource,
     MappingSource,
+    MatchingSource,
     OrganisationsSource,
+    QualitySource,
     RecordTypeSource,
     RowErrorSource,
 )
+from mappings.timeline_shapes import TimelineRules
 
 ROOT = Path(__file__).parent
 Read = TypeVar("Read")
@@ -64,6 +71,11 @@ def _read_findings(root: Path) -> tuple[Findings, list[Problem]]:
         organisations=read([root / "organisations.toml"], lambda document: document.shaped(OrganisationsSource)),
         dropped=read([root / "dropped_headers.toml"], lambda document: document.shaped(DroppedHeadersSource)),
         brakes=read([root / "brake.toml"], lambda document: document.shaped(BrakeSource)),
+        comparisons=read([root / "comparisons.toml"], lambda document: document.shaped(ComparisonsSource)),
+        qualities=read([root / "quality.toml"], lambda document: document.shaped(QualitySource)),
+        matching=read([root / "matching.toml"], lambda document: document.shaped(MatchingSource)),
+        attributes=read([root / "attributes.toml"], lambda document: document.shaped(AttributesSource)),
+        timelines=read([root / "timeline.toml"], lambda document: document.shaped(TimelineRules)),
     )
     return findings, problems
 
@@ -102,6 +114,11 @@ def _catalogue(root: Path, findings: Findings) -> Catalogue:
             for code, source in kinds.items()
         },
         brake=brake_rules(findings.brakes[0][1]),
+        comparisons={check.code: check for check in findings.comparisons[0][1].checks},
+        quality=quality_rules(findings.qualities[0][1]),
+        matching=matching_rules(findings.matching[0][1]),
+        attributes={one.name: one for one in findings.attributes[0][1].attributes},
+        timeline=findings.timelines[0][1],
         version=_digest(root),
     )
 

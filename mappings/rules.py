@@ -7,14 +7,19 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from mappings.attribute_rules import attribute_problems
 from mappings.brake_rules import brake_problems
 from mappings.catalogue import RecordType
+from mappings.comparison_rules import comparison_problems
 from mappings.documents import Document, Problem
 from mappings.error_rules import row_error_problems
 from mappings.expansion import PARTS, prefix_of
 from mappings.findings import Findings
 from mappings.mapping_rules import mapping_problems
+from mappings.matching_rules import matching_problems
+from mappings.quality_rules import quality_problems
 from mappings.sources import CodeSetSource, FieldSource, PersonSource, RecordTypeSource
+from mappings.timeline_rules import timeline_problems
 
 SAFE_NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 RESERVED_BY_SQL = """
@@ -46,6 +51,16 @@ def problems_of(findings: Findings) -> Iterator[Problem]:
         yield from row_error_problems(document, kinds)
     for document, brake in findings.brakes:
         yield from brake_problems(document, brake, set(findings.expanded))
+    for document, comparisons in findings.comparisons:
+        yield from comparison_problems(document, comparisons, findings)
+    for document, quality in findings.qualities:
+        yield from quality_problems(document, quality, findings)
+    for document, attributes in findings.attributes:
+        yield from attribute_problems(document, attributes, findings)
+    for document, timeline in findings.timelines:
+        yield from timeline_problems(document, timeline, findings.expanded)
+    for document, matching in findings.matching:
+        yield from matching_problems(document, matching)
     yield from repeated_types(findings)
     yield from unmapped_sources(findings)
 

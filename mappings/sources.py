@@ -6,7 +6,17 @@ from typing import Literal
 
 import msgspec
 
-from mappings.catalogue import Code, ColumnRule, FieldType, Identifier, Level, Sensitivity
+from mappings.catalogue import (
+    Attribute,
+    AttributeSource,
+    Code,
+    ColumnRule,
+    FieldType,
+    Identifier,
+    Level,
+    Release,
+    Sensitivity,
+)
 
 
 class FieldSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,6 +112,7 @@ class RowErrorSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     message_en: str
     fix: str
     fix_en: str
+    release: Release = ""
 
 
 class OrganisationSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,7 +160,86 @@ class BrakeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     record_types: dict[str, BrakeTypeSource] = msgspec.field(default_factory=dict)
 
 
+class TypeQualitySource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line under [record_types] of quality.toml."""
+
+    items: tuple[str, ...]
+    days: int | None = None
+
+
+class TargetsSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[targets] of quality.toml: every measure has one."""
+
+    completeness: float
+    logic: float
+    accuracy: float
+    timeliness: float
+
+
+class VerdictsSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[verdicts] of quality.toml."""
+
+    confirmed: tuple[str, ...]
+    contradicted: tuple[str, ...]
+
+
+class QualitySource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """quality.toml."""
+
+    logic: tuple[str, ...]
+    targets: TargetsSource
+    verdicts: VerdictsSource
+    record_types: dict[str, TypeQualitySource]
+
+
+class MatchingLevelSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    code: str
+    weight: float
+    title: str
+    title_en: str
+
+
+class MatchingFeatureSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    code: str
+    title: str
+    title_en: str
+    levels: tuple[MatchingLevelSource, ...]
+
+
+class MatchingBlockSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    code: str
+    title: str
+    title_en: str
+    keys: tuple[str, ...]
+
+
+class MatchingSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """matching.toml."""
+
+    auto: float
+    hold: float
+    margin: float
+    features: tuple[MatchingFeatureSource, ...]
+    blocks: tuple[MatchingBlockSource, ...]
+
+
 class DroppedHeadersSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """dropped_headers.toml: columns no record type takes."""
 
     headers: tuple[str, ...]
+
+
+class AttributeSourceLine(AttributeSource, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of an attribute's sources."""
+
+
+class AttributeTable(Attribute, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One [[attributes]] table of attributes.toml."""
+
+    sources: tuple[AttributeSourceLine, ...]
+
+
+class AttributesSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """attributes.toml."""
+
+    attributes: tuple[AttributeTable, ...]

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 
 from hub import jobs
 from hub.database import new_uuid, run_sql, utc_now
+from hub.people.attributes import derive
 from hub.registry.accounts import ROLE_KINDS
 from hub.registry.api_keys import issue_key, rights_a_key_may_have
 from hub.registry.organisations import Organisation, load_organisation, save_organisation
@@ -69,6 +70,7 @@ class Matrix:
     people: list[Person] = field(default_factory=list)
     submissions: dict[str, tuple[UUID, str]] = field(default_factory=dict)  # organisation -> id, receipt number
     asking: list[Asking] = field(default_factory=list)
+    persons: dict[str, UUID] = field(default_factory=dict)  # number -> person
 
     def may_know(self, who: Asking, person: Person) -> bool:
         """The rules again, in plain words: the sender, the town they live in, the subscriber; clinical: care and sender."""
@@ -89,6 +91,10 @@ def found_matrix(hub: Hub, catalogue: Catalogue) -> Matrix:
     for sender in SENDERS:
         _send(matrix, catalogue, sender)
     hub.work()
+    with hub.worker.begin() as connection:
+        numbers = run_sql(connection, "SELECT value, person_id FROM {d}.person_identifier WHERE kind = 'id_no'")
+        matrix.persons = {str(value): UUID(str(person)) for value, person in numbers}
+        derive(connection, catalogue, matrix.persons.values())
     with hub.served.begin() as connection:
         matrix.asking = [*_accounts(connection), *_machines(connection)]
     return matrix
@@ -124,6 +130,10 @@ def _send(matrix: Matrix, catalogue: Catalogue, sender: str) -> None:
         wrong = identity_number(serial + 4)[:-1] + "Z"  # a row error keeps the value as it was sent
         matrix.people.append(Person(wrong, name, sender, TOWNS[village], clinical))
         rows.append(_row(catalogue, record_type, serial + 2, name, village) | {"id_no": wrong})
+    held = identity_number(serial + 6)
+    held = held[:-1] + ("0" if held[-1] != "0" else "1")  # a wrong check digit: the row waits for a person
+    matrix.people.append(Person(held, name, sender, TOWNS[village], clinical))
+    rows.append(_row(catalogue, record_type, serial + 4, name, village) | {"id_no": held})
     body = io.BytesIO(msgspec.json.Encoder().encode_lines(rows))
     actor = Actor(name="founder", organisation=sender, kind="hub", door="command", rights=frozenset({Right.SUBMIT}))
     accepted = jobs.accept(
@@ -214,11 +224,18 @@ def address(route: Route, matrix: Matrix, owner: str) -> str:
     fillers: dict[str, object] = {
         "submission_id": submission_id, "number": number, "code": f"moves-{owner}", "language": "en", "row_no": 1,
         "error_no": 1, "seq": 1, "login": f"department_clerk-{owner}", "prefix": "nobody", "organisation": owner,
-        "session_id": new_uuid(), "request_id": new_uuid(), "file": "employment.xlsx",
+        "session_id": new_uuid(), "first": new_uuid(), "second": new_uuid(), "request_id": new_uuid(), "item_id": new_uuid(), "file": "employment.xlsx",
+        "person_id": matrix.persons.get(_number_of(matrix, owner), new_uuid()),
     }  # fmt: skip
     if route.template == "/v1/record-types/{code:str}":
         fillers["code"] = "marriage"
+    if route.template.startswith("/held"):
+        fillers["row_no"] = 2 * len(TOWNS) + 1  # the one that waits
     return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: str(fillers[found[1]]), route.template)
+
+
+def _number_of(matrix: Matrix, owner: str) -> str:
+    return next((one.number for one in matrix.people if one.sender == owner), "")
 
 
 def ask(client: TestClient[Litestar], route: Route, who: Asking | None, matrix: Matrix, owner: str) -> Any:
@@ -227,11 +244,21 @@ def ask(client: TestClient[Litestar], route: Route, who: Asking | None, matrix: 
     if route.method in ("POST", "PUT", "PATCH", "DELETE"):
         if route.for_machines:
             sent["json"] = {"to_delivery_no": 1, "digest": "x", "type": "hukou_move_in", "rows": []}
+            if route.template == "/v1/people/verifications":
+                pair = {"name": "王小明", "id_no": _number_of(matrix, owner)}
+                sent["json"] = {"purpose": "核对人员信息", "rows": [pair]}
             sent["headers"] = {**sent["headers"], "Idempotency-Key": str(new_uuid())}
         else:
             sent["data"] = {"token": who.token if who else "", "reason": "核对人员信息", "organisation": owner}
+            if route.template == "/people":
+                sent["data"] |= {"purpose": "verify", "id_no": _number_of(matrix, owner)}
     client.cookies.clear()
     query = (
         f"?month={THIS_MONTH}" if route.template.startswith(("/changes", "/board")) and route.method == "GET" else ""
     )
+    if route.template in ("/quality/rows", "/v1/quality/rows"):
+        code = SENDERS.get(owner, "")
+        query = f"?month={THIS_MONTH}&organisation={owner}&record_type={code}&type={code}&measure=completeness"
+    if route.template.startswith("/people/{person_id") and route.method == "GET":
+        query = "?purpose=verify&reason=核对人员信息"
     return client.request(route.method, address(route, matrix, owner) + query, **sent)

@@ -39,6 +39,7 @@ class Record:
     key: str
     versions: list[Version]
     alive: bool = True  # its source has not voided it
+    came: bool = False  # in this step it began to name another person
     gave_way: bool = False  # another record of its source stands for the same thing
 
     @property
@@ -69,6 +70,7 @@ class Oracle:
         ]
         planned = [self._verdict(source, record_type, row) for row in keyed]
         _settle_repeats(keyed, planned)
+        self._take_back_numbers(record_type, read, planned)
         for row, verdict in zip(keyed, planned, strict=True):
             self._apply(source, record_type, row, verdict)
         self._settle()
@@ -96,6 +98,13 @@ class Oracle:
             person = self._people(record_type, row)[0]
             if row.get("new_id") and person is not None and row["change_kind"] != "void":
                 self.persons.name("id_no", row["new_id"], person)
+
+    def _take_back_numbers(self, record_type: RecordType, rows: list[Row], planned: list[str]) -> None:
+        for row, verdict in zip(rows, planned, strict=True) if record_type.corrects_identity else []:
+            if verdict in ("hold", "refuse") and row["new_id"] not in {one["id_no"] for one in rows}:
+                taken = [one["new_id"] for one, its in zip(rows, planned, strict=True) if its not in ("hold", "refuse")]
+                if row["new_id"] not in taken:
+                    self.persons.forget_number(row["new_id"])
 
     def _people(self, record_type: RecordType, row: Row) -> tuple[int | None, ...]:
         return tuple(self.persons.find(role, row) for role in record_type.people)
@@ -168,10 +177,14 @@ class Oracle:
     # ---- what follows from all records ----
 
     def _settle(self) -> None:
+        for record in self.records:
+            was = record.now.people
+            self._relink(record)
+            record.came = record.now.people != was
+        self._give_way()
         self.persons.choose_numbers(self._corrections())
         for record in self.records:
             self._relink(record)
-        self._give_way()
         homes = self._homes()
         for record in self.records:
             now = record.now
@@ -191,7 +204,8 @@ class Oracle:
     def _relink(self, record: Record) -> None:
         """The people and numbers that follow from its identifiers."""
         record_type, now = self.catalogue.record_types[record.record_type], record.now
-        row = dict(now.values)
+        sent = dict(now.sent)
+        row = dict(now.values) | {name: sent[name] for name in _number_fields(record_type)}
         people = tuple(
             self.persons.find(role, row) if self.persons.named_by(role, row) else now.people[place]
             for place, role in enumerate(record_type.people)
@@ -199,15 +213,15 @@ class Oracle:
         values = self._values(record_type, self._with_right_numbers(record_type, row))
         if (people, values) != (now.people, now.values):
             record.versions.append(replace(now, number=now.number + 1, people=people, values=values))
-        record.key = self._key(record_type, dict(values))
+        record.key = self._key(record_type, row)
 
     def _give_way(self) -> None:
-        """Of several records that are the same thing the one that stood so far stands, else the newest not voided."""
+        """Of several records that are the same thing the one that stood so far stands, else the kept person's."""
         groups: dict[tuple[str, str, str], list[Record]] = {}
         for record in self.records:
             groups.setdefault((record.record_type, record.source, record.key), []).append(record)
         for same in groups.values():
-            _, _, stands = max((not one.gave_way, one.alive, at) for at, one in enumerate(same))
+            *_, stands = max((not one.gave_way, one.alive, not one.came, at) for at, one in enumerate(same))
             for at, record in enumerate(same):
                 record.gave_way = at != stands
                 voided = record.gave_way or not record.alive

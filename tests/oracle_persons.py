@@ -74,6 +74,11 @@ class Persons:
             self.identifiers[(kind, value)] = person
             self.began[(kind, value)] = (self.steps, value)
 
+    def forget_number(self, number: str) -> None:
+        """Only if it was given in this step."""
+        if self.began.get(("id_no", number), (0, ""))[0] == self.steps:
+            del self.identifiers[("id_no", number)], self.began[("id_no", number)]
+
     def find(self, role: Role, row: dict[str, Any]) -> int | None:
         found = [self.identifiers.get((one.kind, row.get(one.field) or "")) for one in role.identifiers]
         return next((person for person in found if person is not None), None)

@@ -225,6 +225,10 @@ BREAKS = [
         "row_errors.toml", "message_en = '\"{field}\" is empty.'", "message_en = 'It is empty.'", "'It is empty.'",
         "E_REQUIRED.message_en", "different facts", id="a fact in one language only",
     ),
+    pytest.param(
+        "row_errors.toml", 'release = "never"', 'release = ""', 'release = ""',
+        "E_CHANGE_KIND.release", "rows held need it", id="a reason to hold a row that does not say what may be decided",
+    ),
 ]  # fmt: skip
 
 

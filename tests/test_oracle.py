@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,9 +14,12 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from hub.database import Database
+from hub.database import Database, new_uuid, run_sql, utc_now
 from hub.embedded import Cluster
 from hub.exchange.changelog import number_changes, verify_feed
+from hub.exchange.homes import wrong_homes
+from hub.exchange.numbers import wrong_numbers
+from hub.exchange.person_changes import CannotBeCarriedOut, carry_out
 from hub.exchange.pipeline import apply_staged
 from hub.exchange.rerouting import reroute_areas
 from hub.exchange.slices import FeedContext, Page, query_slice, read_page
@@ -26,10 +29,11 @@ from hub.registry.areas import AreaRow, import_areas
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.registry.slice_definition import Condition, SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
-from hub.tables import difference, organisation
+from hub.tables import difference, organisation, person_decision, person_identifier
 from mappings.catalogue import Catalogue
 from tests.conftest import clone_template, execute
 from tests.oracle import Oracle
+from tests.oracle_persons import Judgement
 from tests.staged import stage
 
 EXAMPLES = int(os.environ.get("HUB_ORACLE_EXAMPLES", "1000"))
@@ -106,6 +110,12 @@ steps = st.lists(
     min_size=1,
     max_size=6,
 )
+judged = st.one_of(
+    st.builds(Judgement, st.just("merge"), numbers, numbers, numbers),
+    st.builds(Judgement, st.sampled_from(["split", "apart"]), numbers, numbers, numbers),
+    st.builds(Judgement, st.just("undo"), undoes=st.integers(0, 2)),
+)
+stories_of_persons = st.lists(st.one_of(sent(), sent(), judged), min_size=3, max_size=9)
 
 WHOLE = SliceDefinition(
     record_types=(
@@ -193,6 +203,17 @@ def test_they_stay_the_same_through_longer_stories(district: District, happening
     live_through(district, happenings)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@OFTEN
+@seed(5)
+@given(happenings=stories_of_persons)
+def test_persons_merge_split_and_part_again_in_any_order(
+    district: District, happenings: list[Sent | Judgement]
+) -> None:
+    live_through(district, happenings)
+
+
 def test_a_home_that_is_taken_back_takes_its_records_along(district: District) -> None:
     """A void of nobody's record places a person; the next row of the same file follows that home, then it is gone."""
     place = {"id_no": PEOPLE[0], "name": "甲"}
@@ -200,19 +221,23 @@ def test_a_home_that_is_taken_back_takes_its_records_along(district: District) -
     live_through(district, [Sent("resident_roll", "999001001", tuple(tuple(row.items()) for row in rows))])
 
 
-def live_through(district: District, happenings: list[Sent | Merged]) -> None:
+def live_through(district: District, happenings: Sequence[Sent | Merged | Judgement]) -> None:
     """One story in one transaction, rolled back at its end."""
     with district.database.engine.connect() as connection, connection.begin() as transaction:
         oracle = Oracle(district.catalogue, dict(VILLAGES))
         for happening in happenings:
             follow(connection, oracle, district.catalogue, happening)
         check_slices(connection, oracle, FeedContext(district.catalogue, district.keyring))
+        check_persons(connection, oracle, district.catalogue)
         if len(happenings) >= 5:
             assert verify_feed(connection, district.catalogue) == []
         transaction.rollback()
 
 
-def follow(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Sent | Merged) -> None:
+def follow(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Sent | Merged | Judgement) -> None:
+    if isinstance(happening, Judgement):
+        follow_judgement(connection, oracle, catalogue, happening)
+        return
     if isinstance(happening, Merged):
         follow_merge(connection, oracle, catalogue, happening)
         return
@@ -240,6 +265,54 @@ def follow_merge(connection: Connection, oracle: Oracle, catalogue: Catalogue, h
     oracle.successor |= change.replaced
     oracle.parent |= change.moved_villages
     oracle.change_areas()
+
+
+def follow_judgement(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Judgement) -> None:
+    """The decision as the hub keeps it, carried out if it can be; the model must agree whether it can."""
+    decided = connection.scalars(select(person_decision.c.decision_id).order_by(person_decision.c.decision_id)).all()
+    kept, other = (who_has(connection, number) for number in (happening.kept, happening.other))
+    impossible = kept is None or (happening.kind in ("merge", "apart") and other in (None, kept))
+    if happening.undoes >= len(decided) if happening.kind == "undo" else impossible:
+        assert not oracle.judge(happening)
+        return
+    decision_id, submission_id = new_uuid(), stage(connection, catalogue.record_types["employment"], [])
+    values = {
+        "decision_id": decision_id, "kind": happening.kind, "organisation": "bureau", "decided_by": "tester",
+        "decided_at": utc_now(), "reason": "同一人", "id_no": happening.right if happening.kind == "merge" else None,
+        "person_id": kept or decided[happening.undoes], "other_id": other if happening.kind != "split" else None,
+        "identifiers": [["id_no", happening.right]] if happening.kind == "split" else [],
+        "undoes": decided[happening.undoes] if happening.kind == "undo" else None,
+    }  # fmt: skip
+    savepoint = connection.begin_nested()
+    connection.execute(person_decision.insert().values(values))
+    try:
+        carry_out(connection, submission_id, decision_id, catalogue)
+    except CannotBeCarriedOut:
+        savepoint.rollback()
+        assert not oracle.judge(happening)
+        return
+    savepoint.commit()
+    number_changes(connection, submission_id)
+    assert oracle.judge(happening)
+
+
+def who_has(connection: Connection, number: str) -> Any:
+    return connection.scalar(select(person_identifier.c.person_id).where(person_identifier.c.value == number))
+
+
+def check_persons(connection: Connection, oracle: Oracle, catalogue: Catalogue) -> None:
+    """Records name the same persons as in the model, nobody is named by two, and what is kept of persons follows."""
+    same: dict[Any, int | None] = {}
+    for code in TYPES:
+        refs = ", ".join(f"{role.role}_ref" for role in catalogue.record_types[code].people)
+        kept = run_sql(connection, f"SELECT voided, {refs} FROM {{d}}.rec_{code} ORDER BY record_id")
+        modelled = [one.now for one in oracle.records if one.record_type == code]
+        assert [row[0] for row in kept] == [version.voided for version in modelled]
+        for row, version in zip(kept, modelled, strict=True):
+            for person, model in zip(row[1:], version.people, strict=True):
+                assert same.setdefault(person, model) == model
+    assert len({*same.values()}) == len(same)
+    assert wrong_homes(connection, catalogue) == [] and wrong_numbers(connection, catalogue) == []
 
 
 def check_slices(connection: Connection, oracle: Oracle, context: FeedContext) -> None:

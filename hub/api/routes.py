@@ -6,14 +6,19 @@ from litestar import Controller, Router
 from litestar.middleware import DefineMiddleware
 
 from hub.api.authentication import ApiKeyMiddleware
+from hub.api.comparisons import ComparisonController
 from hub.api.decisions import DecisionController
 from hub.api.files import FileController
 from hub.api.health import HealthController
+from hub.api.held import HeldController
+from hub.api.people import PeopleApiController
+from hub.api.quality import QualityController
 from hub.api.registry import RegistryController
 from hub.api.signing_keys import SigningKeyController
 from hub.api.submissions import SubmissionController
 from hub.api.subscriptions import SubscriptionController
 from hub.api.tokens import TokenController
+from hub.api.verifications import LARGEST_BODY, VerificationController
 
 SMALL_BODY = 64 * 1024
 
@@ -23,9 +28,14 @@ def api_routers(max_file_bytes: int) -> list[Router]:
     rooms = [
         _room(SubmissionController, "submissions", max_file_bytes),
         _room(DecisionController, "submissions"),
+        _room(HeldController, "held"),
         _room(FileController, "submissions"),
         _room(SubscriptionController, "subscriptions"),
+        _room(QualityController, "quality"),
+        _room(PeopleApiController, "people"),
+        _room(VerificationController, "people", LARGEST_BODY),
         _room(RegistryController, "registry"),
+        _room(ComparisonController, "comparisons"),
         _room(TokenController, "tokens"),
         _room(SigningKeyController, "keys"),
     ]

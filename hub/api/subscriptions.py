@@ -126,7 +126,7 @@ def _write_page(page: slices.Page) -> bytes:
     """The envelope around changes that PostgreSQL has already written as JSON."""
     meta = {
         name: getattr(page, name)
-        for name in ("epoch", "from_seq", "to_seq", "first_delivery_no", "count", "digest", "more")
+        for name in ("epoch", "from_seq", "to_seq", "first_delivery_no", "count", "digest", "more", "erased")
     }
     start, end = msgspec.json.encode(page.next), msgspec.json.encode(meta)
     return b'{"data":[' + page.changes.encode() + b'],"next":' + start + b',"meta":' + end + b"}"

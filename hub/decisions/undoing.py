@@ -23,7 +23,7 @@ from hub.settings import Settings
 from hub.tables import submission
 from mappings.catalogue import Catalogue, RecordType, load_catalogue
 
-_KINDS = ("regular", "backfill", "undo")
+_KINDS = ("regular", "backfill", "release", "undo")
 
 
 class NothingToUndo(Conflict):

@@ -15,6 +15,7 @@ from adapters.formats.sandbox import Limits, UnreadableFile, decrypt
 from hub import audit, jobs
 from hub.database import Database, new_uuid, utc_now
 from hub.errors import Conflict, FileRefused, HubError, NotAllowed, NotFound
+from hub.exchange.retention import refuse_expired
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.registry.scope import reach_of
@@ -67,6 +68,7 @@ def _count_try(connection: Connection, actor: Actor, submission_id: UUID) -> Row
         raise NotAllowed("只有报送单位可以打开。 Only the sender opens its own file.")
     if row.state != "refused" or (row.refusal or {}).get("code") != "F_PASSWORD":
         raise Conflict(f"{row.receipt_number}: 不是因打开密码退回的。 It was not refused for a password.")
+    refuse_expired(row)
     now = utc_now()
     tries = [at for at in row.facts.get(_TRIES, []) if now - datetime.fromisoformat(at) < _WITHIN]
     if len(tries) >= MOST_TRIES:

@@ -21,6 +21,7 @@ from hub.registry.slice_definition import SliceType
 from hub.tables.version_sql import version_columns
 from mappings.catalogue import RecordType, Role
 
+_PARTS = ("ref", "area", "as")  # who, where, under which number they were sent
 _ENVELOPE = 10  # columns of a version before those of its people
 _CHOSEN = (
     "d.submission_id = :submission AND d.record_type = '{code}' AND d.row_no < 0 AND d.outcome IN ('void', 'update')"
@@ -227,7 +228,7 @@ def _blank_beside(connection: Connection, table: str, touched: Touched) -> None:
     """What a record of others says of the person. Where an earlier version was about them, that version is blank."""
     for number, role in enumerate(touched.record_type.people):
         fields = _fields_of(touched.record_type, role)
-        blank = {*fields, f"{role.role}_area", f"{role.role}_ref"}
+        blank = {*fields, *(f"{role.role}_{part}" for part in _PARTS)} & {*_columns_of(connection, table)}
         if number == 0:
             kept = {*version_columns(touched.record_type)[:_ENVELOPE], f"{role.role}_ref"}
             blank = {name for name in _columns_of(connection, table) if name not in kept}

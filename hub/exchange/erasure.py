@@ -7,9 +7,8 @@ and a file that names the person again makes a new person: the law does not forb
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import Connection, insert, select
@@ -21,8 +20,8 @@ from hub.exchange import forgetting, receipts
 from hub.exchange.blanking import Touched, erase_records, find_touched, others_told, rows_sent
 from hub.exchange.changelog import number_changes
 from hub.exchange.homes import settle_homes
-from hub.exchange.receipt_number import new_receipt_number
 from hub.exchange.rerouting import reroute_records_of
+from hub.exchange.system_submission import enter_system_submission
 from hub.exchange.unmasking import checked_reason
 from hub.keyring import Keyring
 from hub.registry.permissions import Actor, Right
@@ -111,7 +110,7 @@ def _erase(
     touched = [found for one in types if (found := find_touched(connection, one, persons)) and _any(found)]
     sent = {row for one in touched for row in rows_sent(connection, one)}
     others = {person for one in touched for person in others_told(connection, one)} - {*persons}
-    submission_id, number = _enter_erasure(connection, settings, actor)
+    submission_id, number = enter_system_submission(connection, settings, actor.name, "person")
     filters = _row_filters(connection)
     changed = [erase_records(connection, submission_id, one, filters) for one in touched]
     dropped = forgetting.forget_rows(connection, types, numbers, sent)
@@ -161,30 +160,6 @@ def _row_filters(connection: Connection) -> list[SliceType]:
     definitions = connection.scalars(select(subscription_version.c.definition)).all()
     types = [one for each in definitions for one in msgspec.convert(each, SliceDefinition).record_types]
     return list(dict.fromkeys(one for one in types if one.conditions))
-
-
-def _enter_erasure(connection: Connection, settings: Settings, actor: Actor) -> tuple[UUID, str]:
-    submission_id, now = new_uuid(), utc_now()
-    number = new_receipt_number(now.astimezone(ZoneInfo(settings.time_zone)).date())
-    row: dict[str, Any] = {
-        "submission_id": submission_id,
-        "receipt_number": number,
-        "operation_id": str(submission_id),
-        "organisation": "hub",
-        "record_type": "person",
-        "kind": "system",
-        "door": "system",
-        "actor": actor.name,
-        "file_name": "",
-        "file_size": 0,
-        "file_sha256": "",
-        "stored_as": "",
-        "state": "checked",
-        "received_at": now,
-        "checked_at": now,
-    }
-    connection.execute(insert(submission).values(row))
-    return submission_id, number
 
 
 def _leave_tombstone(

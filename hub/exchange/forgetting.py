@@ -86,21 +86,22 @@ def _named_in_errors(connection: Connection, numbers: list[str]) -> Rows:
     rows = run_sql(
         connection,
         r"SELECT DISTINCT submission_id, row_no FROM {d}.row_error"
-        r" WHERE upper(regexp_replace(normalize(value, NFKC), '\s', '', 'g')) = ANY(CAST(:known AS text[]))",
+        r" WHERE upper(regexp_replace(normalize(value, NFKC), '[^0-9A-Za-z]', '', 'g')) = ANY(CAST(:known AS text[]))",
         known=numbers,
     )
     return cast(Rows, set(rows))
 
 
 def _drop_samples(connection: Connection, numbers: list[str], these: dict[str, object]) -> None:
+    named = " OR ".join(
+        f"EXISTS (SELECT 1 FROM jsonb_each_text(coalesce(nullif(e.{side}, 'null'), '{{}}')) v"
+        " WHERE v.value = ANY(CAST(:known AS text[])))"
+        for side in ("before", "after")
+    )
     run_sql(
         connection,
-        f"""
-        DELETE FROM {{d}}.effect_sample e
-        WHERE EXISTS (SELECT 1 FROM {_THESE} WHERE these.submission_id = e.submission_id AND these.row_no = e.row_no)
-           OR EXISTS (SELECT 1 FROM jsonb_each_text(coalesce(e.before, '{{}}')) v WHERE v.value = ANY(CAST(:known AS text[])))
-           OR EXISTS (SELECT 1 FROM jsonb_each_text(coalesce(e.after, '{{}}')) v WHERE v.value = ANY(CAST(:known AS text[])))
-        """,
+        f"DELETE FROM {{d}}.effect_sample e WHERE {named} OR EXISTS ("
+        f"SELECT 1 FROM {_THESE} WHERE these.submission_id = e.submission_id AND these.row_no = e.row_no)",
         known=numbers,
         **these,
     )
@@ -160,6 +161,8 @@ _OF_A_PERSON = (
     "DELETE FROM {d}.person_pair WHERE first_id = ANY(CAST(:persons AS uuid[])) OR second_id = ANY(CAST(:persons AS uuid[]))",
     "DELETE FROM {d}.held_candidate WHERE person_id = ANY(CAST(:persons AS uuid[]))",
     "DELETE FROM {d}.comparison_item WHERE person_id = ANY(CAST(:persons AS uuid[]))",
-    "UPDATE {d}.person_decision SET id_no = NULL, identifiers = '[]', moved = '[]', reason = '', refusal = ''"
+    "UPDATE {d}.person_decision SET id_no = NULL, identifiers = '[]', moved = '[]', reason = '',"
+    " state = CASE state WHEN 'asked' THEN 'refused' ELSE state END,"
+    " refusal = CASE state WHEN 'asked' THEN '已依法删除。 Lawfully erased.' ELSE '' END"
     " WHERE person_id = ANY(CAST(:persons AS uuid[])) OR other_id = ANY(CAST(:persons AS uuid[]))",
 )

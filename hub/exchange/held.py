@@ -5,7 +5,7 @@ A row waits exactly as long as it is staged; ``untrue_rows`` says where that doe
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row
@@ -98,19 +98,10 @@ WHERE h.record_type = '{code}' AND h.state = 'waiting'
 UNION ALL
 SELECT s.submission_id, s.row_no, 'staged and does not wait' FROM {d}.stg_{code} s
 JOIN {d}.submission u ON u.submission_id = s.submission_id AND u.state = 'merged'
-WHERE NOT EXISTS (
+LEFT JOIN {d}.difference d ON d.submission_id = s.submission_id AND d.row_no = s.row_no AND d.outcome = 'hold'
+WHERE (s.held OR d.outcome = 'hold') AND NOT EXISTS (
     SELECT 1 FROM {d}.held_row h
     WHERE h.submission_id = s.submission_id AND h.row_no = s.row_no AND h.state IN ('waiting', 'refused')
 )
 ORDER BY 1, 2
 """
-
-
-def rows_waiting(connection: Connection, submission_id: UUID) -> list[int]:
-    """Numbers of the rows of one submission that still wait, in their order."""
-    rows = run_sql(
-        connection,
-        "SELECT row_no FROM {d}.held_row WHERE submission_id = :one AND state = 'waiting' ORDER BY row_no",
-        one=submission_id,
-    )
-    return [cast(int, row_no) for (row_no,) in rows]

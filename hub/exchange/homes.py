@@ -97,26 +97,30 @@ def persons_to_settle(
 
 
 def _settled_by_records(connection: Connection, submission_id: UUID, record_type: RecordType, role: Role) -> set[UUID]:
-    code, event = record_type.code, [record_type.event_date] if record_type.event_date else []
-    mine = "d.submission_id = :submission AND d.row_no > 0"
+    code, name = record_type.code, role.role
+    differs = " OR ".join(
+        f"{event_day(record_type, 'h')} IS DISTINCT FROM {event_day(record_type, 'r')}"
+        if part == "day"
+        else f"h.{part} IS DISTINCT FROM r.{part}"
+        for part in (f"{name}_ref", f"{name}_area", "day")
+    )
     rows = run_sql(
         connection,
         f"""
-        SELECT r.{role.role}_ref
-        FROM {{d}}.difference d JOIN {{d}}.rec_{code} r ON r.record_id = d.record_id
-        WHERE {mine} AND r.{role.role}_ref IS NOT NULL AND (
-            d.outcome IN ('void', 'restore') OR d.outcome IN ('new', 'update') AND d.moves
-            OR d.outcome = 'update' AND d.changed_fields && CAST(:telling AS text[])
+        WITH told AS (
+            SELECT h.{name}_ref AS was, r.{name}_ref AS is_now
+            FROM {{d}}.difference d
+            JOIN {{d}}.rec_{code} r ON r.record_id = d.record_id
+            LEFT JOIN {{d}}.rec_{code}_history h
+                   ON h.record_id = d.record_id AND h.version = d.version - 1 AND d.outcome IN ('update', 'restore')
+            WHERE d.submission_id = :submission AND d.row_no > 0 AND (
+                d.outcome IN ('void', 'restore') OR d.outcome IN ('new', 'update') AND d.moves
+                OR d.outcome = 'update' AND ({differs})
+            )
         )
-        UNION
-        SELECT h.{role.role}_ref
-        FROM {{d}}.difference d
-        JOIN {{d}}.rec_{code}_history h ON h.record_id = d.record_id AND h.version = d.version - 1
-        WHERE {mine} AND h.{role.role}_ref IS NOT NULL
-          AND (d.outcome = 'restore' OR d.outcome = 'update' AND 'person' = ANY(d.changed_fields))
+        SELECT was FROM told WHERE was IS NOT NULL UNION SELECT is_now FROM told WHERE is_now IS NOT NULL
         """,
         submission=submission_id,
-        telling=[*role.area_fields, *event, "person"],
     )
     return {cast(UUID, person) for (person,) in rows}
 

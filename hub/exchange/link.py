@@ -32,11 +32,11 @@ def use_current_numbers(connection: Connection, submission_id: UUID, record_type
     fields = number_fields(record_type)
     if not fields or not run_sql(connection, _ANY_REPLACED):
         return
-    for _, field in fields:
+    for role, field in fields:
         run_sql(
             connection,
             f"""
-            UPDATE {{d}}.stg_{record_type.code} s SET {field} = i.replaced_by
+            UPDATE {{d}}.stg_{record_type.code} s SET {field} = i.replaced_by, {role.role}_as = s.{field}
             FROM {{d}}.person_identifier i
             WHERE {_GOES_ON} AND i.kind = 'id_no' AND i.value = s.{field} AND i.replaced_by IS NOT NULL
             """,

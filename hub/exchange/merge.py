@@ -20,6 +20,7 @@ from hub.tables.version_sql import (
     event_day,
     identifier_joins,
     identifiers_disagree,
+    number_fields,
     person_of,
     record_key,
     version_columns,
@@ -55,6 +56,8 @@ def merge(
     )
     if moved:
         reroute_records_of(connection, submission_id, moved, catalogue)
+    if record_type.corrects_identity:
+        take_back_numbers(connection, submission_id, record_type)
     settle_numbers(connection, submission_id, _corrected(connection, submission_id, record_type), catalogue)
 
 
@@ -71,6 +74,24 @@ def _corrected(connection: Connection, submission_id: UUID, record_type: RecordT
         submission=submission_id,
     )
     return [cast(UUID, person) for (person,) in rows]
+
+
+def take_back_numbers(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:
+    """A correction that is not accepted gives nobody a number."""
+    told = (
+        f"SELECT s.new_id FROM {{d}}.difference d JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}"
+        " WHERE d.submission_id = :submission AND d.row_no > 0 AND s.new_id IS NOT NULL AND d.outcome"
+    )
+    run_sql(
+        connection,
+        f"""
+        DELETE FROM {{d}}.person_identifier i
+        WHERE i.kind = 'id_no' AND i.submission_id = :submission
+          AND i.value IN ({told} IN ('hold', 'refuse')) AND i.value NOT IN ({told} NOT IN ('hold', 'refuse'))
+          AND i.value NOT IN (SELECT s.id_no FROM {{d}}.stg_{record_type.code} s WHERE s.submission_id = :submission)
+        """,
+        submission=submission_id,
+    )
 
 
 def find_difference(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> None:
@@ -120,7 +141,8 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
             LEFT JOIN {{d}}.rec_{record_type.code} r ON r.record_key = n.record_key AND r.source = :source
             OFFSET 0 -- a fence: the verdict is computed once a row, not once a use
         )
-        SELECT submission_id, row_no, '{record_type.code}', CASE WHEN verdict = 'older' OR {only_a_number} THEN 'unchanged' ELSE verdict END,
+        SELECT submission_id, row_no, '{record_type.code}',
+               CASE WHEN verdict = 'older' OR {only_a_number} THEN 'unchanged' ELSE verdict END,
                coalesce(record_id, new_record), coalesce(old_version, 0) + 1, record_key,
                ARRAY[{", ".join(f"{role}_ref" for role in people)}]::uuid[],
                CASE WHEN verdict = 'update' THEN changed END,
@@ -258,7 +280,7 @@ def update_known(connection: Connection, submission_id: UUID, record_type: Recor
         f"{role.role}_ref = d.people[{number}], {role.role}_area = s.{role.role}_area"
         for number, role in enumerate(record_type.people, 1)
     ]
-    fields = [f"{field.name} = s.{field.name}" for field in record_type.plain_fields]
+    fields = [f"{name} = s.{name}" for name in _as_sent(record_type)]
     run_sql(
         connection,
         f"""
@@ -296,7 +318,7 @@ def insert_new(connection: Connection, submission_id: UUID, source: str, record_
         for number, role in enumerate(record_type.people, 1)
         for value in (f"d.people[{number}]", f"s.{role.role}_area")
     ]
-    fields = [f"s.{field.name}" for field in record_type.plain_fields]
+    fields = [f"s.{name}" for name in _as_sent(record_type)]
     run_sql(
         connection,
         f"""
@@ -311,6 +333,12 @@ def insert_new(connection: Connection, submission_id: UUID, source: str, record_
         source=source,
         now=utc_now(),
     )
+
+
+def _as_sent(record_type: RecordType) -> list[str]:
+    """What a version takes over from its row as it is, in the order of ``version_columns``."""
+    numbers = [f"{role.role}_as" for role, _ in number_fields(record_type)]
+    return [*numbers, *(field.name for field in record_type.plain_fields)]
 
 
 def seal_clinical(connection: Connection, submission_id: UUID, record_type: RecordType) -> None:

@@ -107,8 +107,9 @@ def _ask_again(connection: Connection, earlier: Row[Any]) -> list[UUID]:
 
 def _follow(connection: Connection, submission_id: UUID, touched: list[UUID], catalogue: Catalogue) -> None:
     """Numbers, records and homes as they now follow from who has which identifiers."""
-    choose_numbers(connection, touched, catalogue)
     relink(connection, submission_id, touched, catalogue)
+    if choose_numbers(connection, touched, catalogue):  # which corrections stand is known only now
+        relink(connection, submission_id, touched, catalogue)
     moved = settle_homes(connection, touched, catalogue)
     if moved:
         reroute_records_of(connection, submission_id, moved, catalogue)

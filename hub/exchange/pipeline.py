@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from adapters.formats.sandbox import Limits
 from hub.database import Database, new_uuids, run_sql, utc_now
 from hub.errors import ColumnsUnconfirmed, FileRefused, NotFound
-from hub.exchange import brake, effect, outcomes, receipts, staging, threads
+from hub.exchange import brake, effect, held, outcomes, receipts, release, staging, threads
 from hub.exchange.changelog import number_changes
 from hub.exchange.check import CheckContext, check
 from hub.exchange.header_choices import load_choices
@@ -34,6 +34,7 @@ from hub.exchange.parse import parse
 from hub.exchange.undo import drop_rows_of, undo
 from hub.faults import point
 from hub.keyring import Keyring
+from hub.people.doubts import mark_doubtful
 from hub.registry.areas import load_area_index
 from hub.settings import Settings
 from hub.tables import organisation, submission
@@ -79,6 +80,7 @@ def tidy(database: Database, submission_id: UUID) -> None:
         if row.state in ("merged", "previewed", "refused"):
             staging.plan_for(connection, row.received)
             staging.drop_staged(connection, submission_id, row.record_type)
+            held.drop_refused(connection, submission_id, row.record_type)
         if row.state == "refused":
             drop_rows_of(connection, submission_id, row.record_type)
         if row.state == "refused" or row.released_by is not None:
@@ -135,6 +137,10 @@ def _stage(
     connection: Connection, settings: Settings, catalogue: Catalogue, keyring: Keyring, row: Row[Any]
 ) -> dict[str, int]:
     record_type = catalogue.record_types[row.record_type]
+    if row.kind == "release":
+        counts = release.stage_released(connection, settings, catalogue, row)
+        _note_checked(connection, row, counts, row.facts)
+        return counts
     kind = connection.scalar(select(organisation.c.kind).where(organisation.c.code == row.organisation)) or ""
     mapping = catalogue.mapping_for(row.organisation, kind, record_type.code)
     limits = Limits(
@@ -226,6 +232,10 @@ def _change_register(database: Database, catalogue: Catalogue, keyring: Keyring,
             counted = _apply(connection, row, record_type, catalogue)
             _refuse_unusual(connection, row, counted, record_type, catalogue)
             outcomes.note(connection, row, counted, "merged", **_noticed(connection, row, counted, record_type))
+            if row.kind == "release":
+                release.finish_release(connection, row, record_type)
+            if row.held + counted.held:
+                held.note_held(connection, row, record_type)
             _finish(connection, keyring, submission_id)
             point("pipeline.before_commit")
     except _SetAside as aside:
@@ -237,9 +247,12 @@ def _change_register(database: Database, catalogue: Catalogue, keyring: Keyring,
 
 
 def _apply(connection: Connection, row: Row[Any], record_type: RecordType, catalogue: Catalogue) -> outcomes.Counted:
-    if row.kind != "undo":
-        return apply_staged(connection, row.submission_id, row.organisation, record_type, catalogue, row.received)
-    return apply_undo(connection, row, record_type, catalogue)
+    if row.kind == "undo":
+        return apply_undo(connection, row, record_type, catalogue)
+    released = row if row.kind == "release" else None
+    return apply_staged(
+        connection, row.submission_id, row.organisation, record_type, catalogue, row.received, released=released
+    )
 
 
 def apply_undo(
@@ -269,11 +282,22 @@ def _noticed(
     noticed: dict[str, object] = {}
     if row.kind == "undo":
         noticed["held_dropped"] = drop_rows_of(connection, row.undoes, record_type.code)
+        held.settle_held(connection, row.undoes, record_type, held.TAKEN_BACK, row.submission_id)
     if row.thread_id is not None:
-        noticed["came_back"] = threads.take_back_held(connection, row, record_type)
+        noticed["came_back"] = _take_back_held(connection, row, record_type)
     if counted.unchanged and row.period is not None and record_type.event_date:
         noticed["overlap"] = outcomes.count_overlap(connection, row, record_type)
     return {name: number for name, number in noticed.items() if number}
+
+
+def _take_back_held(connection: Connection, row: Row[Any], record_type: RecordType) -> int:
+    """Rows of the thread's earlier workbooks that came back with this one wait no more."""
+    number = threads.take_back_held(connection, row, record_type)
+    if number:
+        earlier = threads.find_returned(connection, row, row.facts["returned_from"])
+        assert earlier is not None
+        held.settle_held(connection, earlier.submission_id, record_type, held.CAME_BACK, row.submission_id)
+    return number
 
 
 def apply_staged(
@@ -283,11 +307,20 @@ def apply_staged(
     record_type: RecordType,
     catalogue: Catalogue,
     rows: int = 0,
+    released: Row[Any] | None = None,
 ) -> outcomes.Counted:
-    """Link and merge what is staged; how the rows came out. One submission of a record type at a time."""
+    """Link and merge what is staged; how the rows came out. One submission of a record type at a time.
+
+    ``released``: its rows were held, and a person has said whom some of them mean.
+    """
     wait_for_turn(connection, record_type)
     staging.plan_for(connection, rows)
     point("link.before")
+    if released is not None:
+        release.name_people(connection, released, record_type)
+    mark_doubtful(connection, submission_id, source, record_type, catalogue)
+    if released is not None:
+        release.forget_marks(connection, released, record_type)
     link(connection, submission_id, source, record_type)
     if rows > staging.WORTH_ANALYSING:
         staging.refresh_statistics(connection, "person", "person_identifier")

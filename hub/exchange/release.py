@@ -19,6 +19,7 @@ from hub.tables.version_sql import row_identifier
 from mappings.catalogue import Catalogue, RecordType, Role
 
 NEW = "new"  # whom the row means is nobody known
+_JUDGED = "judged"  # in the column of doubts, where nothing else is looked for
 
 
 def stage_released(connection: Connection, settings: Settings, catalogue: Catalogue, row: Row[Any]) -> dict[str, int]:
@@ -76,15 +77,36 @@ def _copy_rows(connection: Connection, origin: UUID, release: UUID, record_type:
 
 
 def name_people(connection: Connection, row: Row[Any], record_type: RecordType) -> None:
-    """Before its rows are linked: they mean whom a person has said they mean, and are not doubted once more."""
+    """Before doubts are looked for: the rows mean whom a person has said they mean, and are marked as judged.
+
+    ``forget_marks`` takes the marks away again before the rows are linked.
+    """
     _refuse_if_gone(connection, row, record_type)
     judged: dict[str, dict[str, str]] = row.facts.get("people", {})
     for row_no, people in judged.items():
         for role in record_type.people:
-            if people.get(role.role, NEW) != NEW:
-                _name_person(connection, row, record_type, role, int(row_no), UUID(people[role.role]))
+            said = people.get(role.role)
+            if said == NEW:
+                _begin_person(connection, row, record_type, role, int(row_no))
+            elif said is not None:
+                _name_person(connection, row, record_type, role, int(row_no), UUID(said))
     if judged:
-        _doubt_no_more(connection, row.submission_id, record_type, [int(row_no) for row_no in judged])
+        run_sql(
+            connection,
+            f"UPDATE {{d}}.stg_{record_type.code} SET doubt = '{_JUDGED}'"
+            " WHERE submission_id = :submission AND row_no = ANY (CAST(:rows AS integer[]))",
+            submission=row.submission_id,
+            rows=[int(row_no) for row_no in judged],
+        )
+
+
+def forget_marks(connection: Connection, row: Row[Any], record_type: RecordType) -> None:
+    """Judged rows go on as any other."""
+    run_sql(
+        connection,
+        f"UPDATE {{d}}.stg_{record_type.code} SET doubt = NULL WHERE submission_id = :submission AND doubt = '{_JUDGED}'",
+        submission=row.submission_id,
+    )
 
 
 def _refuse_if_gone(connection: Connection, row: Row[Any], record_type: RecordType) -> None:
@@ -103,42 +125,25 @@ def _refuse_if_gone(connection: Connection, row: Row[Any], record_type: RecordTy
         raise FileRefused(code="F_NOTHING_HELD", params={})
 
 
-def _doubt_no_more(connection: Connection, submission_id: UUID, record_type: RecordType, rows: list[int]) -> None:
-    run_sql(
-        connection,
-        f"UPDATE {{d}}.stg_{record_type.code} SET doubt = NULL"
-        " WHERE submission_id = :submission AND row_no = ANY (CAST(:rows AS integer[]))",
-        submission=submission_id,
-        rows=rows,
-    )
-    run_sql(
-        connection,
-        "DELETE FROM {d}.held_candidate WHERE submission_id = :submission AND row_no = ANY (CAST(:rows AS integer[]))",
-        submission=submission_id,
-        rows=rows,
-    )
-
-
 def _name_person(
     connection: Connection, row: Row[Any], record_type: RecordType, role: Role, row_no: int, person_id: UUID
 ) -> None:
-    """By the number the person has now; where there is none, the record remembers whom it means."""
+    """By the number the person has now; a record that named nobody also remembers it, for when the row comes again."""
+    _remember_person(connection, row, record_type, role, row_no, person_id)
     field = next((one.field for one in role.identifiers if one.kind == "id_no"), None)
-    named = field is not None and run_sql(
-        connection,
-        f"""
-        UPDATE {{d}}.stg_{record_type.code} s SET {field} = i.value
-        FROM {{d}}.person_identifier i
-        WHERE s.submission_id = :submission AND s.row_no = :row_no
-          AND i.kind = 'id_no' AND i.person_id = :person AND i.replaced_by IS NULL
-        RETURNING s.row_no
-        """,
-        submission=row.submission_id,
-        row_no=row_no,
-        person=person_id,
-    )
-    if not named:
-        _remember_person(connection, row, record_type, role, row_no, person_id)
+    if field is not None:
+        run_sql(
+            connection,
+            f"""
+            UPDATE {{d}}.stg_{record_type.code} s SET {field} = i.value
+            FROM {{d}}.person_identifier i
+            WHERE s.submission_id = :submission AND s.row_no = :row_no
+              AND i.kind = 'id_no' AND i.person_id = :person AND i.replaced_by IS NULL
+            """,
+            submission=row.submission_id,
+            row_no=row_no,
+            person=person_id,
+        )
 
 
 def _remember_person(
@@ -151,16 +156,46 @@ def _remember_person(
         connection,
         f"""
         INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
-        SELECT 'row', r.value, :person, :submission
-        FROM (SELECT {value} AS value FROM {{d}}.stg_{record_type.code} s
-              WHERE s.submission_id = :submission AND s.row_no = :row_no) r
-        WHERE r.value IS NOT NULL
+        SELECT 'row', r.value, :person, :submission FROM ({_remembered_as(record_type, value)}) r WHERE r.value IS NOT NULL
         ON CONFLICT (kind, value) DO UPDATE SET person_id = excluded.person_id, submission_id = excluded.submission_id
         """,
         person=person_id,
         submission=row.submission_id,
         row_no=row_no,
         source=row.organisation,
+    )
+
+
+def _begin_person(connection: Connection, row: Row[Any], record_type: RecordType, role: Role, row_no: int) -> None:
+    """Somebody nobody knew, without a number: they begin to exist here, so that the same row is not asked about again."""
+    value = row_identifier(record_type, role)
+    if value is None:
+        return
+    run_sql(
+        connection,
+        f"""
+        WITH named AS (
+            INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
+            SELECT 'row', r.value, r.person_id, :submission FROM ({_remembered_as(record_type, value, role)}) r
+            WHERE r.value IS NOT NULL
+            ON CONFLICT (kind, value) DO NOTHING
+            RETURNING person_id
+        )
+        INSERT INTO {{d}}.person (person_id, created_at) SELECT person_id, :now FROM named
+        """,
+        submission=row.submission_id,
+        row_no=row_no,
+        source=row.organisation,
+        now=utc_now(),
+    )
+
+
+def _remembered_as(record_type: RecordType, value: str, role: Role | None = None) -> str:
+    """The name by which one staged row's record is remembered, and the person its role would begin."""
+    begun = f", s.{role.role}_new AS person_id" if role else ""
+    return (
+        f"SELECT {value} AS value{begun} FROM {{d}}.stg_{record_type.code} s"
+        " WHERE s.submission_id = :submission AND s.row_no = :row_no"
     )
 
 

@@ -1,7 +1,7 @@
 """Whom a record means follows from its identifiers: after those went to another person, the records go after them.
 
 Each record whose person, number or key is another one now gets a new version. Two records of one source that become
-one and the same: the newest stands, the other is voided until they are two again.
+one and the same: the one of the person who is kept stands, the other is voided until they are two again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from hub.exchange.rerouting import home_joins, own_or_home_areas
 from hub.tables.version_sql import (
     current_number,
     identifier_joins,
+    number_as_sent,
     number_fields,
+    numbers_now,
     person_of,
     record_key,
     version_columns,
@@ -72,14 +74,14 @@ def _find(
             SELECT s.*, {", ".join(f"{ref} AS {role}_now" for role, ref in refs.items())},
                    {record_key(record_type, refs)} AS whole_key
             FROM (SELECT r.* FROM {{d}}.rec_{code} r WHERE {named}) s
-            {identifier_joins(record_type, staged="s", source="s.source")}
+            {identifier_joins(record_type, source="s.source", as_sent=True)}
         ), located AS (
             SELECT l.*, {own_or_home_areas(record_type)} AS areas_now
             FROM ({_with_new_refs(record_type)}) l
             {home_joins(record_type)}
         ), ranked AS (
             SELECT r.*, row_number() OVER (
-                PARTITION BY whole_key, source ORDER BY {_MARKED}, {_DEAD}, record_id DESC
+                PARTITION BY whole_key, source ORDER BY {_MARKED}, {_DEAD}, {_came(record_type)}, record_id DESC
             ) > 1 AS gives_way
             FROM located r
         ), judged AS (
@@ -113,6 +115,11 @@ def _with_new_refs(record_type: RecordType) -> str:
     return f"SELECT {', '.join([*kept, *refs])}, whole_key FROM linked"
 
 
+def _came(record_type: RecordType) -> str:
+    """It named somebody else before: the record of the person who is kept stands before it."""
+    return " OR ".join(f"r.{role.role}_ref IS DISTINCT FROM r.{role.role}_was" for role in record_type.people)
+
+
 def _key_now() -> str:
     """Its natural key; out of the way of the record that stands in its place, where there is one."""
     mark = f"CASE WHEN {_DEAD} THEN '{_WAS_VOID}' ELSE '{_GAVE_WAY}' END || r.record_id"
@@ -126,8 +133,8 @@ def _voided_now() -> str:
 def _changed(record_type: RecordType) -> str:
     """Fields whose number is another one now, and ``person`` where a person is."""
     tests = [
-        f"CASE WHEN {current_number(f'r.{field}')} IS DISTINCT FROM r.{field} THEN '{field}' END"
-        for _, field in number_fields(record_type)
+        f"CASE WHEN {current_number(number_as_sent(role, field, 'r'))} IS DISTINCT FROM r.{field} THEN '{field}' END"
+        for role, field in number_fields(record_type)
     ]
     tests += [
         f"CASE WHEN r.{role.role}_ref IS DISTINCT FROM r.{role.role}_was THEN 'person' END"
@@ -182,7 +189,7 @@ def _leave_keys(connection: Connection, submission_id: UUID, record_type: Record
 
 def _take_what_was_found(connection: Connection, submission_id: UUID, record_type: RecordType, fresh: str) -> None:
     refs = [f"{role.role}_ref = d.people[{number}]" for number, role in enumerate(record_type.people, 1)]
-    numbers = [f"{field} = {current_number(f'r.{field}')}" for _, field in number_fields(record_type)]
+    numbers = [f"{column} = {value}" for column, value in numbers_now(record_type, "r")]
     run_sql(
         connection,
         f"""

@@ -32,7 +32,8 @@ def thread_of(connection: Connection, row: Row[Any], facts: dict[str, Any]) -> U
     """The thread a file belongs to by the receipt number in it; a number that is not the sender's is only noted."""
     number = facts.get("returned_from")
     if not number:
-        return None
+        begun: UUID | None = row.thread_id  # what brings no file was entered in its thread
+        return begun
     earlier = find_returned(connection, row, number)
     if earlier is None or earlier.submission_id == row.submission_id:
         facts["returned_unknown"] = number

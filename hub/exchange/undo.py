@@ -16,7 +16,7 @@ from hub.errors import FileRefused
 from hub.exchange.homes import settle_homes
 from hub.exchange.merge import keep_replaced_versions
 from hub.exchange.rerouting import home_joins, own_or_home_areas, reroute_records_of
-from hub.tables.version_sql import current_number, number_fields
+from hub.tables.version_sql import numbers_now
 from mappings.catalogue import Catalogue, RecordType
 
 _SHOWN = 5  # receipts named in a sentence
@@ -161,9 +161,8 @@ def find_undone(connection: Connection, row: Row[Any], record_type: RecordType) 
 def bring_back(connection: Connection, row: Row[Any], record_type: RecordType) -> None:
     """The earlier version's values become the current ones; what did not exist before is voided with the values it has."""
     people = [name for role in record_type.people for name in (f"{role.role}_ref", f"{role.role}_area")]
-    numbers = {field for _, field in number_fields(record_type)}
-    fields = [(name, current_number(f"t.{name}") if name in numbers else f"t.{name}") for name in _plain(record_type)]
-    values = ", ".join(f"{name} = {value}" for name, value in [*((name, f"t.{name}") for name in people), *fields])
+    kept = {name: f"t.{name}" for name in [*people, *(field.name for field in record_type.plain_fields)]}
+    values = ", ".join(f"{name} = {value}" for name, value in (kept | dict(numbers_now(record_type, "t"))).items())
     run_sql(
         connection,
         f"""
@@ -181,10 +180,6 @@ def bring_back(connection: Connection, row: Row[Any], record_type: RecordType) -
         undone=row.undoes,
         now=utc_now(),
     )
-
-
-def _plain(record_type: RecordType) -> list[str]:
-    return [field.name for field in record_type.plain_fields]
 
 
 def bring_back_sealed(connection: Connection, row: Row[Any], record_type: RecordType) -> None:

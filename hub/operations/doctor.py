@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from hub.database import Database, run_sql, utc_now
 from hub.errors import PendingMigration
 from hub.exchange.changelog import verify_feed
+from hub.exchange.retention import count_overdue
 from hub.operations.backup import last_backup
 from hub.operations.provisioning import require_current
 from hub.operations.row_security import policies
@@ -271,6 +272,17 @@ def _files_are_there(patient: Patient) -> Finding:
     return _finding("D_FILES", "fail" if missing else "ok", "原始文件在位 stored files are there", missing, fix)
 
 
+def _raw_files_expire(patient: Patient) -> Finding:
+    """Files whose time is over go by themselves; where they do not, the job does not run."""
+    days, overdue = (
+        patient.settings.retention.raw_files_days,
+        count_overdue(patient.connection, patient.settings, utc_now()),
+    )
+    told = f"{days} 天 days, 逾期 overdue {overdue}" if days else "一直保存 kept"
+    fix = "确认 hub work 正在运行。 See that hub work is running."
+    return _finding("D_RETENTION", "warn" if overdue else "ok", "原始文件保存期限 retention of files", told, fix)
+
+
 def _channels_work(patient: Patient) -> Finding:
     """Channels that were said to be silent, or that the other side has ended."""
     rows = run_sql(
@@ -300,6 +312,7 @@ _ABOUT_THE_DATABASE: tuple[Question, ...] = (
     _nothing_failed,
     _receipts_balance,
     _files_are_there,
+    _raw_files_expire,
     _channels_work,
     _feed_is_whole,
 )

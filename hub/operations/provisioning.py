@@ -18,6 +18,7 @@ from hub.database import Database, driver, run_sql
 from hub.errors import HubError, PendingMigration
 from hub.operations.record_tables import reconcile
 from hub.operations.row_security import enforce
+from hub.people.verification_sql import SIGNATURE, verification_function
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
@@ -44,6 +45,7 @@ def provision(owner_url: str, settings: Settings, catalogue: Catalogue) -> None:
             _create_job_queue(connection)
             reconcile(connection, catalogue)
             _let_worker_refresh_statistics(connection)
+            _let_people_be_verified(connection, catalogue)
             _begin_feed(connection, settings.district)
             _note_catalogue(connection, catalogue)
             _grant(connection, settings.district)
@@ -128,6 +130,12 @@ def _let_worker_refresh_statistics(connection: Connection) -> None:
     run_sql(connection, "REVOKE ALL ON FUNCTION {d}.refresh_statistics(text) FROM PUBLIC")
 
 
+def _let_people_be_verified(connection: Connection, catalogue: Catalogue) -> None:
+    """The serving role may not see whose a number is; it may ask whether a name goes with one."""
+    run_sql(connection, verification_function(catalogue))
+    run_sql(connection, f"REVOKE ALL ON FUNCTION {{d}}.{SIGNATURE} FROM PUBLIC")
+
+
 def _begin_feed(connection: Connection, district: str) -> None:
     run_sql(
         connection,
@@ -184,6 +192,7 @@ _GRANTS = (
     "GRANT INSERT, UPDATE ON {d}.area, {d}.area_version, {d}.idempotency_key TO hub_app",
     "GRANT INSERT, UPDATE, DELETE ON {d}.header_choice TO hub_app",
     "GRANT INSERT ON {d}.audit, {d}.sftp_event, {d}.person_decision, {d}.verification TO hub_app",
+    "GRANT INSERT, UPDATE ON {d}.person_search TO hub_app",
     "GRANT UPDATE ON {d}.person_pair, {d}.held_row, {d}.comparison_item, {d}.person_decision TO hub_app",
     "REVOKE SELECT ON {d}.feed_reader, {d}.erasure FROM hub_app",
     "REVOKE SELECT ON {d}.feed_reader, {d}.erasure, {d}.verification, {d}.person_pair FROM hub_care",
@@ -204,4 +213,5 @@ _GRANTS = (
     "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA jobs TO hub_app, hub_worker",
     "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA admin TO hub_worker",
     "GRANT EXECUTE ON FUNCTION {d}.refresh_statistics(text) TO hub_worker",
+    f"GRANT EXECUTE ON FUNCTION {{d}}.{SIGNATURE} TO hub_app, hub_worker",
 )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from hub.database import district_of
 from hub.errors import HubError
+from hub.tables.version_sql import number_fields
 from mappings.catalogue import Catalogue, Field, FieldType, RecordType
 
 COLUMN_TYPES: dict[FieldType, str] = {
@@ -55,7 +56,7 @@ class IncompatibleRecordType(HubError):
 def version_columns(record_type: RecordType) -> list[str]:
     """Column names of a record's version, in table order."""
     people = [name for role in record_type.people for name in (f"{role.role}_ref", f"{role.role}_area")]
-    return [*ENVELOPE, *people, *(field.name for field in record_type.plain_fields)]
+    return [*ENVELOPE, *people, *_numbers_as_sent(record_type), *(field.name for field in record_type.plain_fields)]
 
 
 def staged_columns(record_type: RecordType) -> list[str]:
@@ -71,6 +72,7 @@ def reconcile(connection: Connection, catalogue: Catalogue) -> list[str]:
     for record_type in catalogue.record_types.values():
         if record_type.enabled:
             done += [_execute(connection, statement) for statement in _needed(connection, record_type)]
+    done += [_execute(connection, statement) for statement in _household_index(catalogue)]
     done += [_execute(connection, statement) for statement in _views(catalogue)]
     return done
 
@@ -114,7 +116,7 @@ def _existing_columns(connection: Connection, table: str) -> dict[str, str]:
 
 def _tables(record_type: RecordType) -> Iterator[tuple[str, dict[str, str], str]]:
     code = record_type.code
-    version = ENVELOPE | _people(record_type, "ref") | _fields(record_type.plain_fields)
+    version = ENVELOPE | _people(record_type, "ref") | _numbers_as_sent(record_type) | _fields(record_type.plain_fields)
     yield f"rec_{code}", version, f"CONSTRAINT pk_rec_{code} PRIMARY KEY (record_id)"
     yield f"rec_{code}_history", version, f"CONSTRAINT pk_rec_{code}_history PRIMARY KEY (record_id, version)"
     if record_type.clinical_fields:
@@ -133,7 +135,13 @@ def _staging(record_type: RecordType) -> dict[str, str]:
         "content_digest": "bytea NOT NULL",
         "new_record": "uuid NOT NULL",
     }
-    return envelope | _people(record_type, "new") | _fields(record_type.plain_fields) | {"sealed": "bytea", "doubt": "text"}
+    return (
+        envelope
+        | _people(record_type, "new")
+        | _fields(record_type.plain_fields)
+        | {"sealed": "bytea", "doubt": "text"}
+        | _numbers_as_sent(record_type)
+    )
 
 
 def _people(record_type: RecordType, suffix: str) -> dict[str, str]:
@@ -144,6 +152,11 @@ def _people(record_type: RecordType, suffix: str) -> dict[str, str]:
     return columns
 
 
+def _numbers_as_sent(record_type: RecordType) -> dict[str, str]:
+    """The number a source gave, where it was corrected since; NULL for nearly every record."""
+    return {f"{role.role}_as": "text" for role, _ in number_fields(record_type)}
+
+
 def _fields(fields: tuple[Field, ...]) -> dict[str, str]:
     return {field.name: COLUMN_TYPES[field.type] for field in fields}
 
@@ -151,10 +164,22 @@ def _fields(fields: tuple[Field, ...]) -> dict[str, str]:
 def _indexes(record_type: RecordType) -> Iterator[str]:
     code = record_type.code
     yield f"CREATE UNIQUE INDEX IF NOT EXISTS uq_rec_{code}_key ON {{d}}.rec_{code} (record_key, source)"
+    for table in (f"rec_{code}", f"rec_{code}_history"):  # what one submission brought
+        yield f"CREATE INDEX IF NOT EXISTS ix_{table}_submission ON {{d}}.{table} (submission_id)"
     for role in record_type.people:
         yield (
             f"CREATE INDEX IF NOT EXISTS ix_rec_{code}_{role.role} ON {{d}}.rec_{code} ({role.role}_ref)"
             f" WHERE {role.role}_ref IS NOT NULL"
+        )
+
+
+def _household_index(catalogue: Catalogue) -> Iterator[str]:
+    """Who lives with whom, by the roll that says so (mappings/timeline.toml)."""
+    roll = catalogue.timeline.household
+    if roll and catalogue.record_types[roll.record_type].enabled:
+        yield (
+            f"CREATE INDEX IF NOT EXISTS ix_rec_{roll.record_type}_household ON {{d}}.rec_{roll.record_type}"
+            f" ({roll.field}, source) WHERE {roll.field} IS NOT NULL"
         )
 
 

@@ -80,7 +80,9 @@ _AREAS = (
 )
 _BY_AREA = "(SELECT current_setting('hub.types', true) = '*')"
 _TYPES = "(SELECT coalesce(string_to_array(current_setting('hub.types', true), ','), '{}'))"
-_PERSONS = "(SELECT coalesce(string_to_array(nullif(current_setting('hub.persons', true), ''), ',')::uuid[], '{}'::uuid[]))"
+_PERSONS = (
+    "(SELECT coalesce(string_to_array(nullif(current_setting('hub.persons', true), ''), ',')::uuid[], '{}'::uuid[]))"
+)
 _ONE_SUBMISSION = "(SELECT nullif(current_setting('hub.submission', true), '')::uuid)"
 
 
@@ -121,6 +123,7 @@ def _people() -> Iterator[Policy]:
         yield Policy(table=table, verb="SELECT", roles=SERVING, rows=named + theirs)
     yield Policy(table="person_decision", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
     yield Policy(table="person_pair", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
+    yield Policy(table="person_search", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
     yield Policy(table="verification", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
 
 
@@ -138,6 +141,8 @@ def _log(catalogue: Catalogue) -> Iterator[Policy]:
     kind = f"({_BY_AREA} AND record_type = ANY (ARRAY[{open_types}]) OR record_type = ANY ({_TYPES}::text[]))"
     place = f"({_EVERYWHERE} OR areas_before && {_AREAS} OR areas_after && {_AREAS})"
     yield Policy(table="change_log", verb="SELECT", roles=SERVING, rows=f"{kind} AND {place}")
+    there = f"({_EVERYWHERE} OR areas && {_AREAS})"
+    yield Policy(table="erased_version", verb="SELECT", roles=SERVING, rows=f"{kind} AND {there}")
 
 
 def _records(catalogue: Catalogue) -> Iterator[Policy]:

@@ -45,7 +45,8 @@ _DESK = {
 
 ROLES: dict[str, frozenset[Right]] = {
     "department_clerk": _SENDERS | _DESK,
-    "data_officer": _STAFF | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION, Right.READ_QUALITY},
+    "data_officer": _STAFF
+    | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION, Right.READ_QUALITY},
     "town_officer": _SENDERS | _DESK | {Right.READ_CHANGE_LIST, Right.JUDGE_PERSON},
     "care_worker": _SENDERS | _DESK,
     "bureau_operator": _STAFF

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -147,9 +148,32 @@ def open_persons(connection: Connection, person_ids: Iterable[object]) -> None:
     set_reach(connection, {"persons": ",".join(map(str, person_ids))})
 
 
+def open_homes(connection: Connection, area_ids: Iterable[int]) -> None:
+    """From here on this transaction sees who lives in these areas: the bureau's reasoned, counted search by name."""
+    set_reach(connection, {"types": "*", "areas": _written(area_ids)})
+
+
 def open_identifier(connection: Connection, value: str) -> None:
     """From here on this transaction sees whose this one number is, and nothing more of them."""
     set_reach(connection, {"identifier": value})
+
+
+@contextmanager
+def counting(connection: Connection, actor: Actor, record_types: Iterable[str]) -> Iterator[None]:
+    """Inside, this transaction's statements count over all records of these types; who oversees, over all of the ledger.
+
+    What leaves it are counts, or places in a file, never values. Records that are clinical by existing stay shut.
+    """
+    ledger = {"ledger": "all"} if oversees(actor) else {}
+    set_reach(connection, {"types": ",".join(record_types), "areas": "*", **ledger})
+    yield
+    set_reach(connection, {"types": "", "areas": "", "ledger": "", **reach_of(actor)})
+
+
+def oversees(actor: Actor) -> bool:
+    """Whether sums over every organisation are the actor's business."""
+    overseeing = (Right.READ_MEASURES, Right.READ_ALL_SUBMISSIONS, Right.OPERATE, Right.SYSTEM)
+    return any(actor.may(right) for right in overseeing)
 
 
 def is_care_only(record_type: RecordType) -> bool:

@@ -29,6 +29,7 @@ from hub.tables.people import (
     person_identifier,
     person_pair,
     person_profile,
+    person_search,
     verification,
 )
 from hub.tables.registry import area, area_version, organisation
@@ -75,6 +76,7 @@ __all__ = [
     "person_identifier",
     "person_pair",
     "person_profile",
+    "person_search",
     "row_error",
     "sftp_event",
     "sign_in_address",

@@ -200,6 +200,17 @@ verification = Table(
     schema=DISTRICT,
 )
 
+# How often an account looked for a person on its last day of doing so: a day's searches are limited.
+person_search = Table(
+    "person_search",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("searches", Integer, nullable=False),
+    schema=DISTRICT,
+)
+
 # The tombstones of lawful erasure.
 erasure = Table(
     "erasure",

@@ -11,16 +11,26 @@ CHANGES = "('new', 'update', 'void', 'restore', 'reroute', 'relink')"
 
 
 def identifier_joins(
-    record_type: RecordType, only: Role | None = None, staged: str = "s", source: str = ":source"
+    record_type: RecordType,
+    only: Role | None = None,
+    staged: str = "s",
+    source: str = ":source",
+    *,
+    as_sent: bool = False,
 ) -> str:
-    """Every identifier of every role (or of one) looked up: aliases ``<role>_i<rank>``, and ``<role>_row``."""
+    """Every identifier of every role (or of one) looked up: aliases ``<role>_i<rank>``, and ``<role>_row``.
+
+    ``as_sent``: by the numbers that records were sent with, not those that are right now.
+    """
     joins = []
     for role in (only,) if only else record_type.people:
         for rank, identifier in enumerate(role.identifiers):
-            alias = f"{role.role}_i{rank}"
+            alias, value = f"{role.role}_i{rank}", f"{staged}.{identifier.field}"
+            if as_sent and (role, identifier.field) in number_fields(record_type):
+                value = number_as_sent(role, identifier.field, staged)
             joins.append(
                 f"LEFT JOIN {{d}}.person_identifier {alias}"
-                f" ON {alias}.kind = '{identifier.kind}' AND {alias}.value = {staged}.{identifier.field}"
+                f" ON {alias}.kind = '{identifier.kind}' AND {alias}.value = {value}"
             )
         remembered = row_identifier(record_type, role, staged, source)
         if remembered:
@@ -100,6 +110,7 @@ def event_day(record_type: RecordType, staged: str = "s") -> str:
 def version_columns(record_type: RecordType) -> list[str]:
     """Column names of a record's version, in the order every statement lists them."""
     people = [name for role in record_type.people for name in (f"{role.role}_ref", f"{role.role}_area")]
+    people += [f"{role.role}_as" for role, _ in number_fields(record_type)]
     fields = [field.name for field in record_type.plain_fields]
     envelope = ["record_id", "version", "source", "record_key", "voided", "submission_id", "row_no", "recorded_at"]
     return [*envelope, "content_digest", "areas", *people, *fields]
@@ -109,3 +120,18 @@ def current_number(column: str) -> str:
     """The identity number as it is now: another one where this one was corrected since."""
     replaced = f"SELECT i.replaced_by FROM {{d}}.person_identifier i WHERE i.kind = 'id_no' AND i.value = {column}"
     return f"coalesce(({replaced}), {column})"
+
+
+def number_as_sent(role: Role, field: str, version: str) -> str:
+    """The number its source gave; it decides whom the record means, whatever is right by now (``<role>_as``)."""
+    return f"coalesce({version}.{role.role}_as, {version}.{field})"
+
+
+def numbers_now(record_type: RecordType, version: str) -> list[tuple[str, str]]:
+    """Column and value of each number that is right now, and of the one that was sent where that is another."""
+    found = []
+    for role, field in number_fields(record_type):
+        sent = number_as_sent(role, field, version)
+        right = current_number(sent)
+        found += [(field, right), (f"{role.role}_as", f"nullif({sent}, {right})")]
+    return found

@@ -6,7 +6,18 @@ import argparse
 from pathlib import Path
 
 from mappings.catalogue import load_catalogue
-from tests.benchmarks import feed, line, memory, reading, sftp, trust
+from tests.benchmarks import (
+    feed,
+    line,
+    matching_peers,
+    memory,
+    people_attributes,
+    people_comparisons,
+    people_timeline,
+    reading,
+    sftp,
+    trust,
+)
 from tests.benchmarks.report import Report
 
 BENCHMARKS = {
@@ -16,6 +27,10 @@ BENCHMARKS = {
     "memory": memory.measure,
     "trust": trust.measure,
     "sftp": sftp.measure,
+    "attributes": people_attributes.measure,
+    "people": people_timeline.measure,
+    "comparisons": people_comparisons.measure,
+    "matching": matching_peers.measure,
 }
 
 

@@ -20,6 +20,7 @@ from hub import audit
 from hub.errors import Conflict, NotFound
 from hub.exchange.header_choices import load_choices
 from hub.exchange.receive import plain_name
+from hub.exchange.retention import is_expired, refuse_expired
 from hub.exchange.workbooks.returned_rebuilt import rebuild, write_summary_alone
 from hub.exchange.workbooks.returned_results import ReadAgain, changed_rows, errors_of, read_again
 from hub.exchange.workbooks.returned_words import Answer, make_instructions, worth_returning
@@ -61,8 +62,9 @@ def find_returned(
     """The submission whose workbook (or ``what``) may be given back to ``actor``: its sender's, noted in the audit."""
     require(actor, Right.READ_SUBMISSION)
     row = connection.execute(select(submission).where(submission.c.submission_id == submission_id)).one_or_none()
-    if row is None or not Scope(actor=actor).stored_file(row.organisation) or not row.stored_as:
+    if row is None or not Scope(actor=actor).stored_file(row.organisation) or not (row.stored_as or is_expired(row)):
         raise NotFound()
+    refuse_expired(row)
     if row.state not in _CHECKED:
         raise NotYetChecked(row.receipt_number)
     place = f"submission/{submission_id}"

@@ -21,7 +21,9 @@ def upgrade() -> None:
     _make_held_candidate(district)
     _make_comparison_item(district)
     _make_verification(district)
+    _make_person_search(district)
     _make_erasure(district)
+    _make_erased_version()
 
 
 def _widen_persons(district: str) -> None:
@@ -227,6 +229,18 @@ def _make_verification(district: str) -> None:
     op.create_index("ix_verification_day", "verification", ["organisation", "asked_at"], unique=False, schema=district)
 
 
+def _make_person_search(district: str) -> None:
+    op.create_table(
+        "person_search",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("searches", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_person_search")),
+        schema=district,
+    )
+
+
 def _make_erasure(district: str) -> None:
     op.create_table(
         "erasure",
@@ -242,3 +256,17 @@ def _make_erasure(district: str) -> None:
         schema="district",
     )
     op.create_index("ix_erasure_person", "erasure", ["person_id"], unique=False, schema=district)
+
+
+def _make_erased_version() -> None:
+    op.create_table(
+        "erased_version",
+        sa.Column("record_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("record_type", sa.Text(), nullable=False),
+        sa.Column("areas", postgresql.ARRAY(sa.Integer()), nullable=False),
+        sa.Column("whole", sa.Boolean(), nullable=False),
+        sa.Column("met", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("record_id", "version", name=op.f("pk_erased_version")),
+        schema="district",
+    )

@@ -1,0 +1,193 @@
+"""The standing comparisons' worked list: what is open by check, one item with both sides, closing it, opening it again."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from admin.desk_forms import FORM, Asking, Form
+from admin.language import N_, Language, titled, translator
+from admin.pages import go, show
+from hub.database import Database
+from hub.exchange.workbooks.error_list import as_text
+from hub.people.comparison_list import (
+    BadEvidence,
+    ListedItem,
+    Place,
+    State,
+    Wanted,
+    close_item,
+    count_items,
+    list_items,
+    place_of,
+    read_item,
+    reopen_item,
+)
+from hub.registry.organisations import list_organisations
+from hub.registry.permissions import Right
+from hub.registry.scope import reach_of
+from hub.settings import Settings
+from mappings.catalogue import Catalogue
+
+_RIGHT = {"right": Right.WORK_COMPARISON}
+_PURPOSE_LIST, _PURPOSE_FILE, _PURPOSE_ITEM = "comparisons/screen", "comparisons/file", "comparison/screen"
+_A_PAGE, _A_FILE = 50, 5_000
+_HEADERS = (N_("比对项目"), N_("姓名"), N_("公民身份号码"), N_("负责单位"), N_("发现时间"), N_("状态"), N_("次数"))
+_BAD_EVIDENCE = N_("请用 4 至 500 个字写明核实依据，并选择处理结果。")
+ITEM_STATES = {"open": N_("待办"), "closed": N_("已办结"), "gone": N_("已一致")}
+OUTCOMES = {
+    "corrected": N_("已更正"),
+    "explained": N_("情况属实，无须更正"),
+    "not_ours": N_("须由其他单位处理"),
+}
+_DONE = {"closed": N_("已办结。数据不变就不会再提示。"), "reopened": N_("已重新打开。")}
+
+OfState = Annotated[State, QueryParameter(name="state")]
+Days = Annotated[int, QueryParameter(name="days", ge=0, le=3660)]
+Before = Annotated[UUID | None, QueryParameter(name="before")]
+
+
+class ComparisonController(Controller):
+    """/comparisons."""
+
+    path = "/comparisons"
+
+    @get("/", opt=_RIGHT, sync_to_thread=True)
+    def read_all(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        check: FromQuery[str] = "",
+        item_state: OfState = "open",
+        days: Days = 0,
+        before: Before = None,
+    ) -> Response[str]:
+        wanted = Wanted(check=check, state=item_state, older_than_days=days)
+        with database.begin(reach_of(request.user)) as connection:
+            place: Place | None = place_of(connection, request.user, before) if before else None
+            found = list_items(
+                connection, request.user, catalogue, wanted, purpose=_PURPOSE_LIST, before=place, limit=_A_PAGE + 1
+            )
+            counts = count_items(connection, request.user)
+            known = {one.code: one for one in list_organisations(connection, settings.district)}
+        chosen = {"check": check, "state": item_state, "days": days or ""}
+        page: dict[str, Any] = {"counts": counts, "organisations": known, "chosen": chosen, **_paged(found)}
+        return show(request, "comparisons.html", checks=catalogue.comparisons, states=ITEM_STATES, **page)
+
+    @get("/list.csv", opt=_RIGHT, sync_to_thread=True)
+    def download(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        catalogue: NamedDependency[Catalogue],
+        check: FromQuery[str] = "",
+        item_state: OfState = "open",
+        days: Days = 0,
+    ) -> Response[bytes]:
+        wanted = Wanted(check=check, state=item_state, older_than_days=days)
+        with database.begin(reach_of(request.user)) as connection:
+            found = list_items(connection, request.user, catalogue, wanted, purpose=_PURPOSE_FILE, limit=_A_FILE)
+        named = {"Content-Disposition": 'attachment; filename="comparisons.csv"', "Cache-Control": "no-store"}
+        return Response(
+            _as_file(catalogue, found, request.auth.language), media_type="text/csv; charset=utf-8", headers=named
+        )
+
+    @get("/{item_id:uuid}", opt=_RIGHT, sync_to_thread=True)
+    def read(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        item_id: FromPath[UUID],
+        done: FromQuery[str] = "",
+    ) -> Response[str]:
+        return _show_item(request, database, settings, catalogue, item_id, notice=_DONE.get(done, ""))
+
+    @post("/{item_id:uuid}/close", opt=_RIGHT, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def close(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        form: Form,
+        item_id: FromPath[UUID],
+    ) -> Response[Any]:
+        said, outcome = form.get("evidence", ""), form.get("outcome", "")
+        try:
+            with database.begin(reach_of(request.user)) as connection:
+                close_item(connection, request.user, item_id, said, outcome)
+        except BadEvidence:
+            return _show_item(request, database, settings, catalogue, item_id, status=422, said=said, outcome=outcome)
+        return go(request, f"/comparisons/{item_id}?done=closed")
+
+    @post("/{item_id:uuid}/reopen", opt=_RIGHT, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def reopen(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        form: Form,
+        item_id: FromPath[UUID],
+    ) -> Response[Any]:
+        said = form.get("evidence", "")
+        try:
+            with database.begin(reach_of(request.user)) as connection:
+                reopen_item(connection, request.user, item_id, said)
+        except BadEvidence:
+            return _show_item(request, database, settings, catalogue, item_id, status=422, said=said)
+        return go(request, f"/comparisons/{item_id}?done=reopened")
+
+
+def _paged(found: list[ListedItem]) -> dict[str, Any]:
+    items = found[:_A_PAGE]
+    return {"items": items, "more": items[-1].item_id if len(found) > _A_PAGE else None}
+
+
+def _as_file(catalogue: Catalogue, found: list[ListedItem], language: Language) -> bytes:
+    """As on the page, masked as there; no cell is a formula."""
+    translate, text = translator(language), StringIO("\ufeff")
+    text.seek(0, 2)
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(translate(header) for header in _HEADERS)
+    for one in found:
+        check = catalogue.comparisons.get(one.check)
+        title = titled(check.title, check.title_en, language) if check else one.check
+        state, day = translate(ITEM_STATES[one.state]), f"{one.opened_at:%Y-%m-%d}"
+        cells = (title, one.name, one.identifier, one.organisation, day, state, str(one.times))
+        writer.writerow(map(as_text, cells))
+    return text.getvalue().encode()
+
+
+def _show_item(
+    request: Asking,
+    database: Database,
+    settings: Settings,
+    catalogue: Catalogue,
+    item_id: UUID,
+    *,
+    status: int = 200,
+    said: str = "",
+    outcome: str = "",
+    notice: str = "",
+) -> Response[str]:
+    with database.begin(reach_of(request.user)) as connection:
+        item = read_item(connection, request.user, catalogue, item_id, purpose=_PURPOSE_ITEM)
+        known = {one.code: one for one in list_organisations(connection, settings.district)}
+    answer = show(
+        request, "comparison.html", status=status, item=item, record_types=catalogue.record_types, organisations=known,
+        states=ITEM_STATES, outcomes=OUTCOMES, said=said, outcome=outcome, notice=notice,
+        error=_BAD_EVIDENCE if status != 200 else "",
+    )  # fmt: skip
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -1,0 +1,273 @@
+"""The desk for what waits for a person: the list, one held row with its reasons and candidates, and deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from sqlalchemy import Connection
+
+from admin.desk_forms import FORM, Form
+from admin.held_table import (
+    DECIDED_BECAUSE,
+    RELEASES,
+    ROW_STATES,
+    WHAT_WAITS,
+    show_candidates,
+    show_cells,
+    show_held_reasons,
+    show_items,
+    show_totals,
+    title_of,
+)  # fmt: skip
+from admin.pages import go, show
+from admin.submission_view import Asking, told_of
+from hub import audit
+from hub.database import Database
+from hub.decisions.candidates import list_candidates
+from hub.decisions.held import Chosen, Released, refuse_rows, release_rows
+from hub.decisions.held_row import HeldRow, read_held_row, read_row_errors
+from hub.decisions.waiting import WantedItems, codes_waiting, count_waiting_items, list_waiting
+from hub.errors import BadRequest, Conflict, HubError, NotAllowed
+from hub.exchange import listing
+from hub.exchange.held_cells import read_cells
+from hub.registry.areas import load_area_index
+from hub.registry.organisations import list_organisations
+from hub.registry.permissions import Actor, Right
+from hub.registry.scope import is_care_only, reach_of
+from hub.settings import Settings
+from mappings.catalogue import Catalogue
+
+_READERS = {"right": (Right.DECIDE_HELD, Right.READ_ALL_SUBMISSIONS)}
+_DECIDERS = {"right": Right.DECIDE_HELD}
+_A_PAGE = 50
+_TICK = "row-"
+Days = Annotated[int, QueryParameter(name="older", ge=0, le=3660)]
+
+
+class NothingTicked(BadRequest):
+    """请先勾选要处理的行。 Tick the rows first."""
+
+    problem = "nothing-ticked"
+
+
+class SeveralFiles(BadRequest):
+    """预览一次只看一份报送的行，请按回执筛选。 A preview shows rows of one submission: filter by its receipt."""
+
+    problem = "several-files"
+
+
+class HeldPageController(Controller):
+    """/held and /held/{number}/{row_no}."""
+
+    path = "/held"
+
+    @get(opt=_READERS, sync_to_thread=True)
+    def list_all(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        kind: FromQuery[str] = "",
+        code: FromQuery[str] = "",
+        record_type: FromQuery[str] = "",
+        receipt: FromQuery[str] = "",
+        older: Days = 0,
+        after: FromQuery[str] = "",
+    ) -> Response[str]:
+        chosen = {"kind": kind, "code": code, "record_type": record_type, "receipt": receipt.strip(), "older": older}
+        return _show_list(request, database, settings, catalogue, chosen, after)
+
+    @post(opt=_DECIDERS, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def decide_many(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        form: Form,
+    ) -> Response[Any]:
+        try:
+            return go(request, _decide(database, settings, catalogue, request.user, _ticked_rows(form), form))
+        except (BadRequest, Conflict, NotAllowed) as refused:
+            return _show_list(request, database, settings, catalogue, {}, "", refused)
+
+    @get("/{number:str}/{row_no:int}", opt=_DECIDERS, sync_to_thread=True)
+    def read(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        number: FromPath[str],
+        row_no: FromPath[int],
+    ) -> Response[str]:
+        return _show_row(request, database, settings, catalogue, number, row_no)
+
+    @post("/{number:str}/{row_no:int}", opt=_DECIDERS, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def decide_one(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        form: Form,
+        number: FromPath[str],
+        row_no: FromPath[int],
+    ) -> Response[Any]:
+        with database.begin(reach_of(request.user)) as connection:
+            row = read_held_row(connection, catalogue, request.user, number, row_no)
+        people = {role: form[f"person-{role}"] for role in row.roles if form.get(f"person-{role}")}
+        try:
+            rows = {row.submission_id: (row_no,)}
+            return go(request, _decide(database, settings, catalogue, request.user, rows, form, {row_no: people}))
+        except (BadRequest, Conflict, NotAllowed) as refused:
+            return _show_row(request, database, settings, catalogue, number, row_no, refused)
+
+
+def _ticked_rows(form: dict[str, str]) -> dict[UUID, tuple[int, ...]]:
+    """Submission -> the rows ticked of it: check boxes named row-<submission>-<number>."""
+    found: dict[UUID, list[int]] = {}
+    for name in form:
+        if name.startswith(_TICK):
+            submission_id, _, row_no = name.removeprefix(_TICK).rpartition("-")
+            try:
+                found.setdefault(UUID(submission_id), []).append(int(row_no))
+            except ValueError:
+                raise NothingTicked() from None
+    if not found:
+        raise NothingTicked()
+    return {submission_id: tuple(rows) for submission_id, rows in found.items()}
+
+
+def _decide(
+    database: Database,
+    settings: Settings,
+    catalogue: Catalogue,
+    actor: Actor,
+    rows: Mapping[UUID, tuple[int, ...]],
+    form: dict[str, str],
+    people: dict[int, dict[str, str]] | None = None,
+) -> str:
+    """Do it, submission by submission; where to go on."""
+    act, reason = form.get("act", ""), form.get("reason", "")
+    chosen = [Chosen(submission_id=submission_id, rows=numbers) for submission_id, numbers in rows.items()]
+    if act == "refuse":
+        for one in chosen:
+            refuse_rows(database, actor, one, reason)
+        return "/held"
+    if act not in ("release", "preview"):
+        raise BadRequest("请选择预览、采纳或不采纳。 Choose to preview, to let pass or to refuse.")
+    if act == "preview" and len(chosen) > 1:
+        raise SeveralFiles()
+
+    def let_go(one: Chosen) -> Released:
+        return release_rows(
+            database, settings, actor, one,
+            reason=reason, people=people, dry_run=act == "preview", catalogue=catalogue,
+        )  # fmt: skip
+
+    made = [let_go(one).accepted.submission_id for one in chosen]
+    return f"/submissions/{made[0]}" if len(made) == 1 else "/held"
+
+
+def _show_list(
+    request: Asking,
+    database: Database,
+    settings: Settings,
+    catalogue: Catalogue,
+    chosen: dict[str, Any],
+    after: str,
+    error: HubError | None = None,
+) -> Response[str]:
+    actor, language = request.user, request.auth.language
+    wanted = WantedItems(
+        kind=chosen.get("kind", ""), code=chosen.get("code", ""), record_type=chosen.get("record_type", ""),
+        receipt=chosen.get("receipt", ""), older_than_days=chosen.get("older", 0),
+    )  # fmt: skip
+    with database.begin(reach_of(actor)) as connection:
+        found = list_waiting(connection, actor, wanted, after, _A_PAGE + 1)
+        counts = count_waiting_items(connection, actor, _closed(actor, catalogue))
+        codes = codes_waiting(connection, actor)
+        known = {one.code: one for one in list_organisations(connection, settings.district)}
+    parts = [(one, title_of(one.kind, one.what, catalogue, language)) for one in counts]
+    return show(
+        request,
+        "held.html",
+        status=error.status if error else 200,
+        items=show_items(found[:_A_PAGE], catalogue, language),
+        more=found[_A_PAGE - 1].cursor if len(found) > _A_PAGE else "",
+        parts=parts if actor.may(Right.READ_ALL_SUBMISSIONS) else [],
+        totals=show_totals(counts),
+        kinds=WHAT_WAITS,
+        codes={
+            code: (catalogue.row_errors[code], many) for code, many in codes.items() if code in catalogue.row_errors
+        },
+        types={one.what: catalogue.record_types[one.what] for one in counts if one.what in catalogue.record_types},
+        organisations=known,
+        chosen={"kind": "", "code": "", "record_type": "", "receipt": "", "older": 0} | chosen,
+        decides=actor.may(Right.DECIDE_HELD),
+        error=told_of(error, request.auth) if error else "",
+    )
+
+
+def _closed(actor: Actor, catalogue: Catalogue) -> list[str]:
+    """Types whose mere counts would tell, for whoever oversees."""
+    if not actor.may(Right.READ_ALL_SUBMISSIONS):
+        return []
+    return [code for code, one in catalogue.record_types.items() if is_care_only(one)]
+
+
+def _show_row(
+    request: Asking,
+    database: Database,
+    settings: Settings,
+    catalogue: Catalogue,
+    number: str,
+    row_no: int,
+    error: HubError | None = None,
+) -> Response[str]:
+    with database.begin(reach_of(request.user)) as connection:
+        row = read_held_row(connection, catalogue, request.user, number, row_no)
+        page = _parts_of(connection, request, settings, catalogue, row)
+    return show(
+        request,
+        "held_row.html",
+        status=error.status if error else 200,
+        row=row,
+        record_type=catalogue.record_types[row.record_type],
+        releases=RELEASES,
+        states=ROW_STATES,
+        because=DECIDED_BECAUSE,
+        error=told_of(error, request.auth) if error else "",
+        **page,
+    )
+
+
+def _parts_of(
+    connection: Connection, request: Asking, settings: Settings, catalogue: Catalogue, row: HeldRow
+) -> dict[str, Any]:
+    """Reasons, cells and candidates; that they were read is noted. Persons are opened last: it widens what is seen."""
+    actor, language = request.user, request.auth.language
+    sent = listing.find_submission(connection, actor, row.submission_id)
+    errors = read_row_errors(connection, row)
+    cells = read_cells(connection, settings, catalogue, actor, sent, row.row_no)
+    audit.record(
+        connection, actor, Right.DECIDE_HELD, f"submission/{row.submission_id}/row/{row.row_no}",
+        what="held-row", cells=len(cells), errors=len(errors),
+    )  # fmt: skip
+    areas = load_area_index(connection)
+    candidates = list_candidates(connection, actor, row.submission_id, row.row_no) if row.undecided else []
+    shown = show_candidates(candidates, catalogue, areas, language)
+    roles = [one for one in catalogue.record_types[row.record_type].people if one.role in row.roles]
+    return {
+        "reasons": show_held_reasons(row, errors, catalogue, language),
+        "cells": show_cells(cells, language),
+        "people": [(role, shown.get(role.role, [])) for role in roles],
+        "sent": sent,
+    }

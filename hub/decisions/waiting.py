@@ -1,0 +1,252 @@
+"""Everything that waits for a person, the oldest first: rows, submissions, pairs of persons, comparison items.
+
+Kinds, codes and ages only: what a row says and who a person is stands on the page of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    cast,
+    exists,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)  # fmt: skip
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from hub.database import utc_now
+from hub.errors import BadRequest
+from hub.exchange.receipts import WAITING_STATES
+from hub.registry.permissions import Actor, Right
+from hub.tables import comparison_item, held_candidate, held_row, person_pair, submission
+
+Kind = Literal["held", "submission", "pair", "comparison"]
+KINDS: tuple[Kind, ...] = ("held", "submission", "pair", "comparison")
+UNDER_WAY = ("received", "checked", "braked")
+_READS = {
+    "held": Right.DECIDE_HELD,
+    "submission": Right.READ_SUBMISSION,
+    "pair": Right.JUDGE_PERSON,
+    "comparison": Right.WORK_COMPARISON,
+}
+
+
+class WantedItems(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of them to list; what is empty does not matter."""
+
+    kind: str = ""
+    code: str = ""
+    record_type: str = ""
+    receipt: str = ""
+    older_than_days: int = 0
+
+
+class WaitingItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that waits. ``what``: a record type, or the check of a comparison; ``place`` says where it is decided."""
+
+    kind: str
+    what: str
+    codes: tuple[str, ...]
+    since: datetime
+    organisation: str
+    key: str
+    place: str  # the ids of it, by kind
+    receipt: str
+    row: int  # number in the sheet; 0 for what is no row
+    row_no: int
+    candidates: int
+    under_way: bool
+
+    @property
+    def age_days(self) -> int:
+        return (utc_now() - self.since).days
+
+    @property
+    def cursor(self) -> str:
+        return f"{self.since.isoformat()}~{self.key}"
+
+
+class WaitingCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of one kind waits at one organisation, and since when the oldest does."""
+
+    kind: str
+    what: str
+    organisation: str
+    how_many: int
+    oldest: datetime
+
+
+def list_waiting(
+    connection: Connection, actor: Actor, wanted: WantedItems, after: str = "", limit: int = 50
+) -> list[WaitingItem]:
+    """What this account may decide for its own organisation; ``after`` is the cursor of the last one already seen."""
+    kinds = [_LISTED[kind](_own(actor)) for kind in _kinds_for(actor) if wanted.kind in ("", kind)]
+    if not kinds:
+        return []
+    found = union_all(*kinds).subquery()
+    query = select(found).where(*_matching_items(found.c, wanted))
+    if after:
+        query = query.where(tuple_(found.c.since, found.c.key) > _place(after))
+    rows = connection.execute(query.order_by(found.c.since, found.c.key).limit(limit)).all()
+    return [_item(row) for row in rows]
+
+
+def count_waiting_items(connection: Connection, actor: Actor, without: Collection[str] = ()) -> list[WaitingCount]:
+    """By kind, organisation and type: of one's own organisation, for who oversees of all; no row, no person.
+
+    ``without``: record types whose mere counts would tell, for whoever is outside care.
+    """
+    oversees = actor.may(Right.READ_ALL_SUBMISSIONS)
+    kinds = KINDS if oversees else _kinds_for(actor)
+    counts: list[WaitingCount] = []
+    for kind in kinds:
+        its = _LISTED[kind](() if oversees else _own(actor)).subquery().c
+        grouped = select(its.what, its.organisation, func.count(), func.min(its.since)).where(
+            its.what.not_in(list(without))
+        )
+        for what, organisation, many, oldest in connection.execute(grouped.group_by(its.what, its.organisation)):
+            one = WaitingCount(kind=kind, what=what, organisation=organisation, how_many=many, oldest=oldest)
+            counts.append(one)
+    return sorted(counts, key=lambda one: (KINDS.index(one.kind), one.organisation, one.what))
+
+
+def codes_waiting(connection: Connection, actor: Actor) -> dict[str, int]:
+    """Code -> how many of one's own held rows have it; a row may have several."""
+    if "held" not in _kinds_for(actor):
+        return {}
+    code = func.unnest(held_row.c.codes).label("code")
+    mine = select(code).where(held_row.c.state == "waiting", held_row.c.organisation.in_(_own(actor))).subquery()
+    counted = select(mine.c.code, func.count()).group_by(mine.c.code).order_by(func.count().desc(), mine.c.code)
+    return {str(name): int(many) for name, many in connection.execute(counted)}
+
+
+def _own(actor: Actor) -> tuple[str, ...]:
+    """The organisations one decides for: pairs of nobody in particular are the bureau's."""
+    return (actor.organisation, "") if actor.may(Right.READ_ALL_SUBMISSIONS) else (actor.organisation,)
+
+
+def _kinds_for(actor: Actor) -> list[Kind]:
+    return [kind for kind in KINDS if actor.may(_READS[kind]) or actor.may(Right.OPERATE)]
+
+
+def _held_items(own: Collection[str]) -> Select[Any]:
+    its, taking = held_row.c, submission.alias("taking")
+    candidate = held_candidate.c
+    many = select(func.count(candidate.person_id.distinct())).where(
+        candidate.submission_id == its.submission_id, candidate.row_no == its.row_no
+    )
+    under_way = exists().where(taking.c.submission_id == its.release_id, taking.c.state.in_(UNDER_WAY))
+    number = func.lpad(cast(its.row_no, Text), 10, "0")
+    return _columns(
+        "held", its.record_type, its.codes, its.held_at, its.organisation,
+        cast(its.submission_id, Text) + "/" + number, cast(its.submission_id, Text),
+        submission.c.receipt_number, its.sheet_row, its.row_no, many.scalar_subquery(), under_way,
+    ).join_from(held_row, submission, submission.c.submission_id == its.submission_id).where(
+        its.state == "waiting", *_of(its.organisation, own)
+    )  # fmt: skip
+
+
+def _submission_items(own: Collection[str]) -> Select[Any]:
+    its = submission.c
+    state = func.array_append(cast(literal([]), ARRAY(Text)), its.state)
+    return _columns(
+        "submission", its.record_type, state, its.received_at, its.organisation, cast(its.submission_id, Text),
+        cast(its.submission_id, Text), its.receipt_number,
+    ).where(its.state.in_(WAITING_STATES), *_of(its.organisation, own))  # fmt: skip
+
+
+def _pair_items(own: Collection[str]) -> Select[Any]:
+    its = person_pair.c
+    both = cast(its.first_id, Text) + "/" + cast(its.second_id, Text)
+    nothing = cast(literal([]), ARRAY(Text))
+    return _columns("pair", literal("person"), nothing, its.found_at, its.organisation, both, both).where(
+        its.state == "open", *_of(its.organisation, own)
+    )
+
+
+def _comparison_items(own: Collection[str]) -> Select[Any]:
+    its = comparison_item.c
+    code = func.array_append(cast(literal([]), ARRAY(Text)), its.check_code)
+    item = cast(its.item_id, Text)
+    return _columns("comparison", its.check_code, code, its.opened_at, its.organisation, item, item).where(
+        its.state == "open", *_of(its.organisation, own)
+    )
+
+
+_LISTED = {
+    "held": _held_items,
+    "submission": _submission_items,
+    "pair": _pair_items,
+    "comparison": _comparison_items,
+}
+
+
+def _columns(
+    kind: str,
+    what: Any,
+    codes: Any,
+    since: Any,
+    organisation: Any,
+    key: Any,
+    place: Any,
+    receipt: Any = "",
+    row: Any = 0,
+    row_no: Any = 0,
+    candidates: Any = 0,
+    under_way: Any = None,
+) -> Select[Any]:
+    """The same columns for every kind; ``key`` orders within one instant and is unique with it."""
+    return select(
+        literal(kind).label("kind"), what.label("what"), codes.label("codes"), since.label("since"),
+        organisation.label("organisation"), (literal(f"{kind}/") + key).label("key"), place.label("place"),
+        _said(receipt, Text).label("receipt"), _said(row, Integer).label("row"), _said(row_no, Integer).label("row_no"),
+        _said(candidates, Integer).label("candidates"),
+        (literal(False) if under_way is None else under_way).label("under_way"),
+    )  # fmt: skip
+
+
+def _said(value: Any, kind: Any) -> ColumnElement[Any]:
+    return cast(value if isinstance(value, ColumnElement) else literal(value), kind)
+
+
+def _of(organisation: ColumnElement[str], own: Collection[str]) -> Iterator[ColumnElement[bool]]:
+    if own:
+        yield organisation.in_(own)
+
+
+def _matching_items(its: Any, wanted: WantedItems) -> Iterator[ColumnElement[bool]]:
+    if wanted.code:
+        yield its.codes.any(wanted.code)
+    if wanted.record_type:
+        yield its.what == wanted.record_type
+    if wanted.receipt:
+        yield its.receipt == wanted.receipt
+    if wanted.older_than_days:
+        yield its.since < utc_now() - timedelta(days=wanted.older_than_days)
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    since, _, key = cursor.partition("~")
+    try:
+        return datetime.fromisoformat(since), key
+    except ValueError:
+        raise BadRequest(
+            "游标无法识别，请从第一页开始。 That cursor is not one of ours: begin at the first page."
+        ) from None
+
+
+def _item(row: Any) -> WaitingItem:
+    values = {name: value for name, value in row._mapping.items() if name != "codes"}
+    return WaitingItem(**values, codes=tuple(row.codes))
