@@ -26,10 +26,12 @@ from sqlalchemy import Connection, select, update
 from hub import audit
 from hub.database import NOTHING, Database, Reach, driver, run_sql, utc_now
 from hub.errors import HubError
-from hub.exchange import effect, person_submission, pipeline, receipts, receive
+from hub.exchange import effect, person_submission, pipeline, receipts, receive, retention
 from hub.faults import point
 from hub.keyring import Keyring
 from hub.operations import audit_anchors
+from hub.people import comparison, profiles
+from hub.people.pairs import find_pairs
 from hub.registry.permissions import SYSTEM_ACTOR, Actor, Right
 from hub.registry.rights import declares
 from hub.registry.scope import reach_of
@@ -197,6 +199,7 @@ def run_submission(context: JobContext, submission_id: str) -> None:
     point("job.started")
     try:
         pipeline.run(database, settings, UUID(submission_id))
+        _derive_page(database)
     except Exception as wrong:
         _note_failure(database, context, UUID(submission_id), wrong)
         raise JobFailed(type(wrong).__name__) from None
@@ -245,6 +248,36 @@ def anchor_audit(context: JobContext, timestamp: int) -> None:
     """One anchor a day at least, whatever happened on it."""
     database, settings = _tools(context)
     audit_anchors.anchor(database, settings, Keyring.load(settings.home), SYSTEM_ACTOR, utc_now())
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="* * * * *")
+@queue.task(name="derive_profiles", pass_context=True, queueing_lock="derive_profiles")
+def derive_profiles(context: JobContext, timestamp: int) -> None:
+    """What is known of people follows the change log."""
+    database, _ = _tools(context)
+    while _derive_page(database):
+        pass
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="35 18 * * *")  # deep in the night in Shanghai
+@queue.task(name="compare_sources", pass_context=True, queueing_lock="compare_sources")
+def compare_sources(context: JobContext, timestamp: int) -> None:
+    """What sources say of the same people is compared; who may be one person is looked for."""
+    database, settings = _tools(context)
+    comparison.run_comparisons(database, settings, _catalogue(), SYSTEM_ACTOR)
+    with database.begin() as connection:
+        find_pairs(connection, _catalogue())
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="50 18 * * *")
+@queue.task(name="expire_files", pass_context=True, queueing_lock="expire_files")
+def expire_files(context: JobContext, timestamp: int) -> None:
+    """Files that were kept as long as they had to be go; their digests and receipts stay."""
+    database, settings = _tools(context)
+    retention.expire_raw_files(database, settings, utc_now())
 
 
 @declares(Right.SYSTEM)
@@ -372,6 +405,12 @@ def _note_failure(database: Database, context: JobContext, submission_id: UUID, 
             mine = submission.c.submission_id == submission_id
             waiting = submission.c.state.in_(("received", "checked"))
             connection.execute(update(submission).where(mine, waiting).values(state="failed"))
+
+
+def _derive_page(database: Database) -> int:
+    """One page of the log, so that what a submission changed is known of its people soon; how many changes it had."""
+    with database.begin() as connection:
+        return profiles.catch_up(connection, _catalogue())
 
 
 def _remove_orphans(database: Database, settings: Settings) -> None:

@@ -162,9 +162,9 @@ def test_the_interface_lists_and_decides_for_who_has_the_right_alone(
 
 
 def test_a_system_that_has_the_right_lists_and_decides(
-    hub: Hub, catalogue: Catalogue, client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+    hub: Hub, catalogue: Catalogue, client: TestClient[Litestar]
 ) -> None:
-    headers = key_that_decides(hub, monkeypatch)
+    headers = key_that_decides(hub)
     sent = send(hub, catalogue, csv_of(move_in(1, **WRONG_SEX), move_in(3, **WRONG_SEX), move_in(5, **NO_SUCH_CODE)))
     listed = client.get("/v1/held", params={"code": "E_LOGIC_SEX"}, headers=headers).json()
     assert [(one["row_no"], one["codes"]) for one in listed["data"]] == [
@@ -185,10 +185,8 @@ def test_a_system_that_has_the_right_lists_and_decides(
     assert client.get("/v1/held", headers=headers).json()["data"] == []
 
 
-def key_that_decides(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def key_that_decides(hub: Hub) -> dict[str, str]:
     may = ROLES["integrator"] | {Right.DECIDE_HELD}
-    for module in (api_keys, machine_identity):
-        monkeypatch.setattr(module, "rights_a_key_may_have", lambda its: may)
     with hub.served.begin() as connection:
         key = api_keys.issue_key(connection, SYSTEM_ACTOR, organisation="public_security", title="待核", scopes=may)
     return {"Authorization": f"Bearer {key.text}"}

@@ -81,7 +81,7 @@ def tidy(database: Database, submission_id: UUID) -> None:
             staging.plan_for(connection, row.received)
             staging.drop_staged(connection, submission_id, row.record_type)
             held.drop_refused(connection, submission_id, row.record_type)
-        if row.state == "refused":
+        if row.state in ("refused", "previewed"):
             drop_rows_of(connection, submission_id, row.record_type)
         if row.state == "refused" or row.released_by is not None:
             effect.drop_samples(connection, submission_id)

@@ -202,7 +202,8 @@ def _views(catalogue: Catalogue) -> Iterator[str]:
     # what takes history back is history too
     yield (
         "CREATE OR REPLACE VIEW {d}.submission_kind AS SELECT s.submission_id,"
-        " CASE WHEN s.kind = 'undo' AND o.kind = 'backfill' THEN o.kind ELSE s.kind END AS kind"
+        " CASE WHEN s.kind = 'undo' AND o.kind = 'backfill' THEN o.kind"
+        " WHEN s.facts ? 'history' THEN 'backfill' ELSE s.kind END AS kind"
         " FROM {d}.submission s LEFT JOIN {d}.submission o ON o.submission_id = s.undoes"
     )
     yield "DROP VIEW IF EXISTS {d}.record_person"

@@ -62,11 +62,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rights_a_key_may_have(its: Organisation) -> frozenset[Right]:
-    """What a system of this organisation may do; a key's scopes are a part of it."""
+    """What a system of this organisation may do at most; a key has the scopes it was given.
+
+    People work in such systems too: a key may carry their decisions on held rows, their comparisons and their lookups.
+    """
     if its.kind in ("bureau", "information_centre"):
         return frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})
     towns = {Right.READ_CHANGE_LIST} if its.kind in ("town", "village") else frozenset[Right]()
-    return ROLES["integrator"] | towns
+    return ROLES["integrator"] | towns | {Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON}
 
 
 def actor_of_bearer(

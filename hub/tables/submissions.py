@@ -14,7 +14,7 @@ submission = Table(
     Column("organisation", Text, nullable=False),
     Column("record_type", Text, nullable=False),
     Column("period", Text),  # YYYY-MM
-    Column("kind", Text, nullable=False, server_default="regular"),  # regular nil backfill undo system
+    Column("kind", Text, nullable=False, server_default="regular"),  # regular nil backfill undo release system
     Column("door", Text, nullable=False),  # upload folder sftp api command system
     Column("actor", Text, nullable=False),
     Column("file_name", Text, nullable=False),
