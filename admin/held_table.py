@@ -23,7 +23,7 @@ WHAT_WAITS = {
     "held": N_("待核行"),
     "submission": N_("待处理的报送"),
     "pair": N_("疑似同一人"),
-    "comparison": N_("比对差异"),
+    "comparison": N_("比对"),
 }
 RELEASES = {
     "as_it_is": N_("可以采纳"),

@@ -13,32 +13,44 @@ class PageLink(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     title: str
+    part: str  # what belongs together: the month's data, what waits for a judgement, people, access
     rights: tuple[Right, ...]  # any of them
     current: bool = False
 
 
 PAGES = (
-    PageLink(path="/changes", title=N_("变动清单"), rights=(Right.READ_CHANGE_LIST,)),
-    PageLink(path="/pairs", title=N_("疑似同一人"), rights=(Right.JUDGE_PERSON,)),
-    PageLink(path="/board", title=N_("月度总览"), rights=(Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)),
-    PageLink(path="/held", title=N_("待核"), rights=(Right.DECIDE_HELD, Right.READ_ALL_SUBMISSIONS)),
-    PageLink(path="/submissions", title=N_("报送记录"), rights=(Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS)),
-    PageLink(path="/quality", title=N_("质量"), rights=(Right.READ_QUALITY, Right.READ_MEASURES)),
-    PageLink(path="/submissions/new", title=N_("上传报送"), rights=(Right.SUBMIT,)),
-    PageLink(path="/comparisons", title=N_("比对"), rights=(Right.WORK_COMPARISON,)),
-    PageLink(path="/templates", title=N_("报送模板"), rights=(Right.SUBMIT,)),
-    PageLink(path="/people", title=N_("人员查找"), rights=(Right.READ_PERSON,)),
-    PageLink(path="/verify", title=N_("身份核验"), rights=(Right.VERIFY_PEOPLE,)),
+    PageLink(path="/changes", title=N_("变动清单"), part="month", rights=(Right.READ_CHANGE_LIST,)),
+    PageLink(
+        path="/board", title=N_("月度总览"), part="month", rights=(Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)
+    ),
+    PageLink(
+        path="/submissions",
+        title=N_("报送记录"),
+        part="month",
+        rights=(Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS),
+    ),
+    PageLink(path="/submissions/new", title=N_("上传报送"), part="month", rights=(Right.SUBMIT,)),
+    PageLink(path="/templates", title=N_("报送模板"), part="month", rights=(Right.SUBMIT,)),
+    PageLink(path="/held", title=N_("待核"), part="judge", rights=(Right.DECIDE_HELD, Right.READ_ALL_SUBMISSIONS)),
+    PageLink(path="/pairs", title=N_("疑似同一人"), part="judge", rights=(Right.JUDGE_PERSON,)),
+    PageLink(path="/comparisons", title=N_("比对"), part="judge", rights=(Right.WORK_COMPARISON,)),
+    PageLink(path="/quality", title=N_("质量"), part="judge", rights=(Right.READ_QUALITY, Right.READ_MEASURES)),
+    PageLink(path="/people", title=N_("人员查找"), part="people", rights=(Right.READ_PERSON,)),
+    PageLink(path="/verify", title=N_("身份核验"), part="people", rights=(Right.VERIFY_PEOPLE,)),
     PageLink(
         path="/access-requests",
         title=N_("权限申请"),
+        part="access",
         rights=(Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS),
     ),
     PageLink(
-        path="/accounts", title=N_("账号"), rights=(Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)
+        path="/accounts",
+        title=N_("账号"),
+        part="access",
+        rights=(Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS),
     ),
-    PageLink(path="/keys", title=N_("系统密钥"), rights=(Right.MANAGE_ACCOUNTS, Right.ASK_OWN_ACCESS)),
-    PageLink(path="/audit", title=N_("审计查询"), rights=(Right.READ_AUDIT,)),
+    PageLink(path="/keys", title=N_("系统密钥"), part="access", rights=(Right.MANAGE_ACCOUNTS, Right.ASK_OWN_ACCESS)),
+    PageLink(path="/audit", title=N_("审计查询"), part="access", rights=(Right.READ_AUDIT,)),
 )
 
 

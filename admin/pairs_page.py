@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from admin.desk_forms import FORM, Asking, Form, detail_of
-from admin.language import N_
+from admin.language import N_, Language, titled
 from admin.pages import go, show
 from hub.database import Database
 from hub.decisions.pairs import Verdict, judge_pair
 from hub.errors import BadRequest, Conflict
-from hub.people.pair_list import list_pairs, read_pair
+from hub.people.pair_list import Fact, ReadPair, list_pairs, read_pair
 from hub.people.purposes import NoPurpose, checked_purpose, oversees
 from hub.refusals import note_refusal
+from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Right
 from hub.registry.scope import reach_of
@@ -27,7 +29,7 @@ from mappings.catalogue import Catalogue
 _RIGHT = {"right": Right.JUDGE_PERSON}
 _NO_REASON = N_("请用 4 至 200 个字写明理由，不要写号码。")
 _DONE = {
-    "same": N_("已记为同一人，正在合并；在人员页可以撤回。"),
+    "same": N_("已记为同一人，正在合并；可以在身份认定页撤回。"),
     "apart": N_("已记为不是同一人，不再提示。"),
     "unsure": N_("已记下暂不确定，这一对留在清单上。"),
 }
@@ -47,11 +49,12 @@ class PairController(Controller):
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
         done: FromQuery[str] = "",
+        person: FromQuery[UUID | None] = None,
     ) -> Response[str]:
         with database.begin(reach_of(request.user)) as connection:
             pairs = list_pairs(connection, request.user, catalogue)
             known = {one.code: one for one in list_organisations(connection, settings.district)}
-        return show(request, "pairs.html", pairs=pairs, organisations=known, notice=_DONE.get(done, ""))
+        return show(request, "pairs.html", pairs=pairs, organisations=known, notice=_DONE.get(done, ""), person=person)
 
     @get("/{first:uuid}/{second:uuid}", opt=_RIGHT, sync_to_thread=True)
     def read(
@@ -92,7 +95,8 @@ class PairController(Controller):
             page = _pair_page(request, database, catalogue, first, second, reason, refused)
             page.background = note_refusal(request, refused)
             return page
-        return go(request, f"/pairs?done={verdict}")
+        person = f"&person={first}" if verdict == "same" else ""
+        return go(request, f"/pairs?done={verdict}{person}")
 
 
 def _pair_page(
@@ -100,7 +104,26 @@ def _pair_page(
     refused: BadRequest | Conflict | None = None,
 ) -> Response[str]:  # fmt: skip
     with database.begin(reach_of(request.user)) as connection:
+        areas = load_area_index(connection)
         pair = read_pair(connection, request.user, catalogue, first, second, reason)
+    pair = _in_words(pair, catalogue, areas, request.auth.language)
     error = detail_of(refused, request.auth) if refused else ""
     status = refused.status if refused else 200
     return show(request, "pair.html", status=status, pair=pair, reason=reason, error=error, states=PAIR_STATES)
+
+
+def _in_words(pair: ReadPair, catalogue: Catalogue, areas: AreaIndex, language: Language) -> ReadPair:
+    """Codes and areas by their titles; what is masked stays as it is."""
+    attributes = {one.title: one for one in catalogue.attributes.values()}
+
+    def worded(fact: Fact, value: str) -> str:
+        attribute = attributes[fact.title]
+        if attribute.type == "area" and value in areas.codes:
+            return areas.name_of[areas.current(areas.codes[value])]
+        known = catalogue.code_sets[attribute.code_set].codes if attribute.code_set else ()
+        return next((titled(one.title, one.title_en, language) for one in known if one.value == value), value)
+
+    facts = [
+        msgspec.structs.replace(one, first=worded(one, one.first), second=worded(one, one.second)) for one in pair.facts
+    ]
+    return msgspec.structs.replace(pair, facts=facts)

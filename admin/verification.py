@@ -18,6 +18,8 @@ from hub.database import Database, new_uuid
 from hub.errors import HubError
 from hub.people import verification
 from hub.people.verification_file import (
+    NAME_HEADERS,
+    NUMBER_HEADERS,
     AnswerFormat,
     CannotRead,
     MissingColumns,
@@ -91,5 +93,5 @@ def _verify_page(request: Request[Actor, Visit, Any], settings: Settings, *, pur
     policy = settings.verification
     return show(
         request, "verify.html", status=422 if error else 200, purpose=purpose, error=error,
-        most=policy.rows_a_request, most_a_day=policy.rows_a_day,
+        columns=(NAME_HEADERS[0], NUMBER_HEADERS[0]), most=policy.rows_a_request, most_a_day=policy.rows_a_day,
     )  # fmt: skip

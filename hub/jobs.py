@@ -133,6 +133,8 @@ def work(database: Database, settings: Settings, *, wait: bool = True, concurren
         while not wait and _is_left(database):  # a job that waited for another's lock
             time.sleep(_LOOK_AGAIN_SECONDS)
             asyncio.run(_work(database, settings, wait=False, concurrency=concurrency, alone=False))
+    while not wait and _derive_page(database):  # nobody's timetable runs the job that does it
+        pass
 
 
 def worker_is_alive(connection: Connection) -> bool:
@@ -199,7 +201,6 @@ def run_submission(context: JobContext, submission_id: str) -> None:
     point("job.started")
     try:
         pipeline.run(database, settings, UUID(submission_id))
-        _derive_page(database)
     except Exception as wrong:
         _note_failure(database, context, UUID(submission_id), wrong)
         raise JobFailed(type(wrong).__name__) from None
@@ -408,7 +409,7 @@ def _note_failure(database: Database, context: JobContext, submission_id: UUID, 
 
 
 def _derive_page(database: Database) -> int:
-    """One page of the log, so that what a submission changed is known of its people soon; how many changes it had."""
+    """One page of the log, in a transaction of its own; how many changes it had."""
     with database.begin() as connection:
         return profiles.catch_up(connection, _catalogue())
 

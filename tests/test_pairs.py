@@ -76,7 +76,9 @@ def test_a_town_compares_the_two_and_says_they_are_one(
     assert "同户" in page
     unsaid = town.post(link, verdict="same", reason=REASON)
     assert (unsaid.status_code, "请选定正确的一个" in unsaid.text) == (400, True)
-    assert town.post(link, verdict="same", reason=REASON, right="first").headers["location"] == "/pairs?done=same"
+    assert town.post(link, verdict="same", reason=REASON, right="first").headers["location"] == (
+        f"/pairs?done=same&person={link.split('/')[2]}"
+    )
     assert not _LINK.findall(town.get("/pairs").text)
     its.work()
     assert states(its) == [("same", "999001001")]

@@ -156,12 +156,17 @@ _FORMER = (
     "asked",
     [
         {}, {"name": "李"}, {"name": "李", "area": QINGXI}, {"name": "李晓"}, {"area": QINGXI}, {"birth_date": BORN},
-        {"name": "李·", "area": QINGXI}, {"id_no": "999"}, {"id_no": "' OR 1=1"},
+        {"name": "李·", "area": QINGXI}, {"id_no": "999"}, {"id_no": "' OR 1=1"}, {"name": "李\0晓", "area": QINGXI},
     ],
 )  # fmt: skip
 def test_too_little_is_asked(ground: Ground, catalogue: Catalogue, asked: dict[str, Any]) -> None:
     with pytest.raises(TooLittleAsked):
         find(ground, TOWN, catalogue, **asked)
+
+
+@pytest.mark.parametrize("last", ["\ud7ff", "\U0010ffff"])
+def test_a_name_may_end_in_any_letter(ground: Ground, catalogue: Catalogue, last: str) -> None:
+    assert find(ground, BUREAU, catalogue, name=f"李{last}", birth_date=BORN).people == ()
 
 
 def test_an_area_that_is_none_is_refused(ground: Ground, catalogue: Catalogue) -> None:

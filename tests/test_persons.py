@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
+from litestar.testing import TestClient
 
 from hub.database import Database, run_sql
 from hub.decisions.persons import ask_apart, ask_merge, ask_split, ask_undo, list_identifiers, preview_merge
+from hub.decisions.undoing import undo
 from hub.errors import BadRequest, NotAllowed, NotFound
 from hub.exchange.changelog import verify_feed
 from hub.exchange.homes import wrong_homes
@@ -21,7 +25,8 @@ from hub.registry.scope import reach_of
 from hub.registry.slice_definition import SliceDefinition, SliceType
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
-from tests.decisions import SENDER, read, receipt, send
+from tests.decisions import SENDER, finish, read, receipt, send
+from tests.desk_visits import visitor
 from tests.district import actor
 from tests.doors import (
     OTHER_TOWN,
@@ -236,3 +241,55 @@ def test_the_serving_role_cannot_carry_anything_out(hub: Hub, catalogue: Catalog
     send(hub, catalogue, csv_of(move_in(1), move_in(9)))
     with hub.served.begin(reach_of(BUREAU)) as connection, pytest.raises(Exception, match="permission denied"):
         run_sql(connection, "UPDATE {d}.person SET merged_into = NULL")
+
+
+def test_a_merge_that_was_taken_back_blocks_no_undo_any_more(hub: Hub, catalogue: Catalogue) -> None:
+    sent = send(hub, catalogue, csv_of(move_in(1), move_in(9)))
+    decision = ask_merge(hub.served, hub.settings, BUREAU, owner(hub, NEW), owner(hub, OLD), "同一人")
+    decide(hub, catalogue, decision)
+    asked = undo(hub.served, hub.settings, SENDER, sent.submission_id, "报错了", catalogue)
+    assert finish(hub, catalogue, asked.submission_id) == "refused"
+    decide(hub, catalogue, ask_undo(hub.served, hub.settings, BUREAU, decision, "认错了"))
+    again = undo(hub.served, hub.settings, SENDER, sent.submission_id, "报错了", catalogue)
+    assert finish(hub, catalogue, again.submission_id) == "merged"
+    assert numbers_kept(hub) == []
+
+
+def test_a_decision_and_its_contrary_at_once_are_one_after_the_other(hub: Hub, catalogue: Catalogue) -> None:
+    """The undo locks both decisions: whoever held one and waited for the turn would wait for ever."""
+    send(hub, catalogue, csv_of(move_in(1), move_in(9)))
+    decision = ask_merge(hub.served, hub.settings, BUREAU, owner(hub, OLD), owner(hub, NEW), "同一人")
+    contrary = ask_undo(hub.served, hub.settings, BUREAU, decision, "认错了")
+    ended: dict[UUID, str] = {}
+    with hub.worker.begin() as connection:
+        run_sql(connection, "SELECT pg_advisory_xact_lock(hashtext('homes'))")
+        both = [
+            threading.Thread(target=lambda one=one: ended.update({one: decide(hub, catalogue, one)}))
+            for one in (contrary, decision)
+        ]
+        for thread in both:
+            thread.start()
+            time.sleep(0.2)
+    for thread in both:
+        thread.join()
+    assert ended == {contrary: "refused", decision: "done"}
+
+
+def test_what_the_hub_did_itself_is_no_submission_anybody_sent(hub: Hub, catalogue: Catalogue) -> None:
+    sent = send(hub, catalogue, csv_of(move_in(1), move_in(9)))
+    decide(hub, catalogue, ask_merge(hub.served, hub.settings, BUREAU, owner(hub, OLD), owner(hub, NEW), "同一人"))
+    ((own, number),) = read(hub, "SELECT submission_id, receipt_number FROM {d}.submission WHERE kind = 'system'")
+    with TestClient(hub.app, base_url="https://hub.example") as client:
+        bureau = visitor(hub, client, "quju")
+        page = bureau.get("/submissions")
+        assert page.status_code == 200 and sent.receipt_number in page.text and number not in page.text
+        for path in (f"/submissions/{own}", f"/submissions/{own}/rows", f"/receipts/{number}"):
+            assert bureau.get(path).status_code == 404
+
+
+def test_who_looks_at_a_persons_identifiers_is_noted(hub: Hub, catalogue: Catalogue) -> None:
+    send(hub, catalogue, csv_of(move_in(1)))
+    with hub.served.begin(reach_of(BUREAU)) as connection:
+        list_identifiers(connection, BUREAU, owner(hub, OLD))
+    noted = "SELECT act, facts ->> 'identifiers' FROM {d}.audit WHERE object = :one"
+    assert read(hub, noted, one=f"person/{owner(hub, OLD)}") == [("judge-person", "1")]

@@ -50,7 +50,7 @@ def test_the_table_of_roles_is_the_codes() -> None:
 
 
 def test_every_door_of_the_code_is_among_the_ways_in() -> None:
-    doors = {door for text in sources().values() for door in re.findall(r'\bdoor(?:: str)? ?= ?"(\w+)"', text)}
+    doors = {door for text in sources().values() for door in re.findall(r'\bdoor(?:"|: str)? ?[=:] ?"(\w+)"', text)}
     assert doors
     assert set(re.findall(r"`(\w+)`", between("doors"))) == doors
 

@@ -104,11 +104,13 @@ def preview_merge(database: Database, actor: Actor, kept: UUID, other: UUID) -> 
 
 
 def list_identifiers(connection: Connection, actor: Actor, person_id: UUID) -> list[KnownIdentifier]:
-    """What finds this person, masked."""
+    """What finds this person, masked; that it was read is noted."""
     _require_theirs(connection, actor, person_id)
+    found = _identifiers(connection, person_id)
+    audit.record(connection, actor, Right.JUDGE_PERSON, f"person/{person_id}", "done", identifiers=len(found))
     return [
         KnownIdentifier(place=place, kind=row.kind, shown=_shown(row), replaced=row.replaced_by is not None)
-        for place, row in enumerate(_identifiers(connection, person_id))
+        for place, row in enumerate(found)
     ]
 
 

@@ -22,6 +22,7 @@ from hub.demo.founding import SFTP_SENDER, Founded, already_founded, found, mark
 from hub.demo.names import PREFIX
 from hub.demo.plan import Parcel, Plan, make_plan
 from hub.demo.reckoning import Reckoned, reckon
+from hub.demo.settling import Settled, settle_people
 from hub.demo.subscribers import Replayed, replay, subscribe_all, subscription_codes
 from hub.demo.summary import WIDTH, Summary, print_logins, print_summary
 from hub.demo.truth import write_truth
@@ -122,8 +123,10 @@ def _load(settings: Settings, people: int, console: Console) -> tuple[Summary, F
             with database.read() as connection:
                 reckoned = reckon(connection, catalogue, plan.truth, sent)
             slices = _replay_all(database, settings, catalogue)
+        with timings.step("人员与比对 people"):
+            settled = settle_people(database, settings, catalogue)
         with timings.step("校验 verify"):
-            summary = _summary(database, catalogue, people, reckoned, slices)
+            summary = _summary(database, catalogue, people, reckoned, slices, settled)
         summary.seconds = timings.seconds
         return summary, founded
     finally:
@@ -186,9 +189,11 @@ def _replay_all(database: Database, settings: Settings, catalogue: Catalogue) ->
 
 
 def _summary(
-    database: Database, catalogue: Catalogue, people: int, reckoned: Reckoned, slices: list[Replayed]
+    database: Database, catalogue: Catalogue, people: int, reckoned: Reckoned, slices: list[Replayed], settled: Settled
 ) -> Summary:
     with database.read() as connection:
         changes = int(str(run_sql(connection, "SELECT last_seq FROM {d}.feed_head")[0][0]))
         problems = verify_feed(connection, catalogue)
-    return Summary(people=people, seconds={}, reckoned=reckoned, slices=slices, changes=changes, feed_problems=problems)
+    return Summary(
+        people=people, seconds={}, reckoned=reckoned, slices=slices, changes=changes, feed_problems=problems, settled=settled
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from hub.demo.founding import SFTP_SENDER, Founded, sftp_key_of
 from hub.demo.reckoning import Reckoned
+from hub.demo.settling import Settled
 from hub.demo.subscribers import Replayed
 from hub.settings import Settings
 
@@ -17,6 +18,7 @@ TITLES = {
     "labour": "人社 labour", "commerce": "市监 commerce", "mch_station": "妇幼 care",
 }  # fmt: skip
 WIDTH = 112
+_COMPARISONS_SHOWN = 4
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -28,12 +30,13 @@ class Summary(msgspec.Struct, kw_only=True):
     slices: list[Replayed]
     changes: int
     feed_problems: list[str]
+    settled: Settled
 
     @property
     def right(self) -> bool:
         """Everything came out as it had to."""
         slices_right = all(one.equal and one.acknowledged for one in self.slices)
-        return self.reckoned.right and slices_right and not self.feed_problems
+        return self.reckoned.right and slices_right and not self.feed_problems and not self.settled.differing
 
 
 def print_summary(summary: Summary, console: Console) -> None:
@@ -42,6 +45,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     )
     console.print(_sent(summary.reckoned))
     _print_checks(summary, console)
+    _print_people(summary.settled, console)
     console.print(_held(summary))
     timings = "，".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
     console.print(f"用时 Time: {timings}")
@@ -88,6 +92,15 @@ def _print_checks(summary: Summary, console: Console) -> None:
     console.print(f"{_tick(reckoned.register_right)} 现行记录 records in force {records:,}", highlight=False)
     feed = f"变动日志校验 feed verify: {summary.changes:,} 条变动 changes"
     console.print(f"{_tick(not summary.feed_problems)} {feed}", highlight=False)
+
+
+def _print_people(settled: Settled, console: Console) -> None:
+    derived = f"人员属性重算一致 attributes recomputed the same {settled.persons - settled.differing:,}/{settled.persons:,}"
+    console.print(f"{_tick(not settled.differing)} {derived}", highlight=False)
+    waiting = f"待人判断 for people to decide: 待核行 held rows {settled.held:,}，疑似同一人 pairs {settled.pairs:,}"
+    console.print(f"  {waiting}，比对事项 comparison items {sum(settled.comparisons.values()):,}", highlight=False)
+    for title, count in list(settled.comparisons.items())[:_COMPARISONS_SHOWN]:
+        console.print(f"    {escape(title)} {count:,}", highlight=False)
 
 
 def _tick(right: bool) -> str:

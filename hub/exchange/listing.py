@@ -37,6 +37,8 @@ class WantedErrors(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
 
 
+_SENT = submission.c.kind != "system"  # what the hub itself did has no sender, no file and no record type
+
 Place = tuple[datetime, UUID]  # where a page of submissions ended
 ErrorPlace = tuple[int, int]  # where a page of row errors ended
 
@@ -45,7 +47,7 @@ def list_submissions(
     connection: Connection, actor: Actor, wanted: Wanted, before: Place | None = None, limit: int = 50
 ) -> Sequence[Row[Any]]:
     """The newest first; ``before`` is the place of the last one already seen."""
-    query = select(submission).where(_visible(actor), *_equal_to(wanted))
+    query = select(submission).where(_SENT, _visible(actor), *_equal_to(wanted))
     if before is not None:
         query = query.where(tuple_(submission.c.received_at, submission.c.submission_id) < before)
     newest = (submission.c.received_at.desc(), submission.c.submission_id.desc())
@@ -54,7 +56,7 @@ def list_submissions(
 
 def find_submission(connection: Connection, actor: Actor, submission_id: UUID) -> Row[Any]:
     """One submission; another organisation's is not there at all."""
-    mine = select(submission).where(submission.c.submission_id == submission_id, _visible(actor))
+    mine = select(submission).where(submission.c.submission_id == submission_id, _SENT, _visible(actor))
     row = connection.execute(mine).one_or_none()
     if row is None:
         raise NotFound()

@@ -20,6 +20,7 @@ from hub.tables import person_decision, person_pair, submission
 from mappings.catalogue import Catalogue
 
 log = structlog.get_logger("hub.line")
+_TURN = "SELECT pg_advisory_xact_lock(hashtext('homes'))"  # before any row: who takes one back locks two decisions
 _ENDED = {"merge": "same", "apart": "apart"}
 
 
@@ -28,10 +29,10 @@ def carry_out_decision(database: Database, settings: Settings, catalogue: Catalo
     keyring = Keyring.load(settings.home)
     try:
         with database.begin() as connection:
+            run_sql(connection, _TURN)
             decision = _locked(connection, decision_id)
             if decision.state != "asked":
                 return str(decision.state)
-            run_sql(connection, "SELECT pg_advisory_xact_lock(hashtext('homes'))")
             submission_id, _ = enter_system_submission(connection, settings, decision.decided_by, "person")
             carry_out(connection, submission_id, decision_id, catalogue)
             _remember(connection, decision, submission_id)
@@ -61,8 +62,16 @@ def _remember(connection: Connection, decision: Row[Any], submission_id: UUID) -
     )
     if decision.kind == "undo":
         _reopen_pair(connection, decision.undoes)
+        _name_undone(connection, submission_id, decision.undoes)
     elif decision.kind in _ENDED:
         _judge_pair(connection, decision)
+
+
+def _name_undone(connection: Connection, submission_id: UUID, decision_id: UUID) -> None:
+    """A decision and its contrary cancel out: neither stands in the way of taking back what came before."""
+    earlier = select(person_decision.c.submission_id).where(person_decision.c.decision_id == decision_id)
+    mine = submission.c.submission_id == submission_id
+    connection.execute(update(submission).where(mine).values(undoes=earlier.scalar_subquery()))
 
 
 def _judge_pair(connection: Connection, decision: Row[Any]) -> None:

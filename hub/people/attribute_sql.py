@@ -6,41 +6,45 @@ Nothing here looks at when a record arrived: the same records give the same attr
 
 from __future__ import annotations
 
+from itertools import count
+
 from hub.people.name_keys import name_key_sql
 from hub.registry.scope import is_care_only
 from hub.tables.version_sql import event_day
 from mappings.catalogue import Attribute, AttributeSource, Catalogue, RecordType
 
-Said = tuple[int, Attribute, AttributeSource]  # how late in the order of belief, and what
+Said = tuple[int, int, Attribute, AttributeSource]  # its number, how late in the order of belief, and what
 _TEXTS = ("text", "name")
 _LATE = 1 << 30  # days: what has no date comes after what has one
 
 
 def statements_sql(catalogue: Catalogue) -> str:
-    """CTEs ``said`` and ``placed``: everything said of the persons in :persons; place 1 is believed.
+    """CTEs up to ``placed``: the best that each organisation says of the persons in :persons; place 1 is believed.
 
-    ``own_place`` 1 is the best each organisation says; ``disagrees`` is true where that is something else.
+    ``disagrees`` is true where that is something else.
     """
     return f"""
-        rule (attribute, rule_date, compared, compare_first, is_text) AS (VALUES {_rules(catalogue)}),
+        rule (saying, attribute, rank, last_resort, is_event, rule_date, compared, compare_first, is_text)
+            AS (VALUES {_rules(catalogue)}),
         said AS ({_said_of_persons(catalogue)}),
         ranked AS (
-            SELECT s.*, r.rule_date, r.compared, r.compare_first, r.is_text,
-                   CASE r.rule_date WHEN 'source' THEN s.rank WHEN 'first' THEN {_days("s.since")}
+            SELECT s.*, r.attribute, r.last_resort, r.is_event, r.rule_date, r.compared, r.compare_first, r.is_text,
+                   CASE r.rule_date WHEN 'source' THEN r.rank WHEN 'first' THEN {_days("s.since")}
                                     ELSE {_days("s.since", latest=True)} END AS first_key,
-                   CASE r.rule_date WHEN 'source' THEN {_days("s.since", latest=True)} ELSE s.rank END AS second_key,
+                   CASE r.rule_date WHEN 'source' THEN {_days("s.since", latest=True)} ELSE r.rank END AS second_key,
                    (s.area = p.home_area) IS TRUE AS at_home
-            FROM said s JOIN rule r USING (attribute)
+            FROM said s JOIN rule r USING (saying)
             JOIN {{d}}.person p ON p.person_id = s.person_id AND p.merged_into IS NULL AND p.erased_at IS NULL
+        ), own AS (
+            SELECT DISTINCT ON (person_id, attribute, source) * FROM ranked
+            ORDER BY person_id, attribute, source, {_BELIEF}
         ), ordered AS (
-            SELECT *, row_number() OVER among_all AS place, row_number() OVER among_own AS own_place,
-                   first_value(value) OVER among_all AS believed, first_value(since) OVER among_all AS believed_since,
+            SELECT *, row_number() OVER among_all AS place, first_value(value) OVER among_all AS believed,
+                   first_value(since) OVER among_all AS believed_since,
                    first_value(source) OVER among_all AS believed_source
-            FROM ranked
-            WINDOW among_all AS (PARTITION BY person_id, attribute ORDER BY {_BELIEF}),
-                   among_own AS (PARTITION BY person_id, attribute, source ORDER BY {_BELIEF})
+            FROM own WINDOW among_all AS (PARTITION BY person_id, attribute ORDER BY {_BELIEF})
         ), placed AS (
-            SELECT *, compared AND own_place = 1 AND NOT last_resort AND source <> believed_source
+            SELECT *, compared AND NOT last_resort AND source <> believed_source
                       AND NOT (is_event AND rule_date = 'latest' AND (since < believed_since) IS TRUE)
                       AND CASE WHEN value = believed THEN false ELSE {_alike("value")} <> {_alike("believed")} END
                    AS disagrees
@@ -112,41 +116,52 @@ def _alike(value: str) -> str:
 
 
 def _rules(catalogue: Catalogue) -> str:
+    """What holds of each saying, whoever it is said of."""
     return ", ".join(
-        f"('{one.name}', '{one.date}', {one.compared}, {one.compare_first}, {one.type in _TEXTS})"
-        for one in catalogue.attributes.values()
+        f"({number}, '{one.name}', {rank}, {source.last_resort},"
+        f" {bool(catalogue.record_types[source.record_type].event_date)}, '{one.date}', {one.compared},"
+        f" {one.compare_first}, {one.type in _TEXTS})"
+        for said in _heard(catalogue).values()
+        for number, rank, one, source in said
     )
 
 
 # ---- what one record says of one of its persons ----
 
 
-def _said_of_persons(catalogue: Catalogue) -> str:
-    """One branch a role of a record type: every record is read once, whatever it says."""
+def _heard(catalogue: Catalogue) -> dict[tuple[str, str], list[Said]]:
+    """By record type and role, everything that can be said there; the sayings are numbered through."""
     heard: dict[tuple[str, str], list[Said]] = {}
+    numbers = count(1)
     for attribute in catalogue.attributes.values():
         for rank, source in enumerate(attribute.sources):
             record_type = catalogue.record_types[source.record_type]
             if record_type.enabled and not is_care_only(record_type):
-                heard.setdefault((source.record_type, source.role), []).append((rank, attribute, source))
+                said = (next(numbers), rank, attribute, source)
+                heard.setdefault((source.record_type, source.role), []).append(said)
+    return heard
+
+
+def _said_of_persons(catalogue: Catalogue) -> str:
+    """One branch a role of a record type: every record is read once, whatever it says."""
     return " UNION ALL ".join(
-        _said_by(catalogue.record_types[code], role, said) for (code, role), said in heard.items()
+        _said_by(catalogue.record_types[code], role, said) for (code, role), said in _heard(catalogue).items()
     )
 
 
 def _said_by(record_type: RecordType, role: str, said: list[Said]) -> str:
-    values = ", ".join(
-        f"('{attribute.name}', {rank}, {_value(record_type, attribute, source)}, {_since(record_type, source)},"
-        f" {source.last_resort}, {bool(record_type.event_date)})"
-        for rank, attribute, source in said
-    )
+    """Arrays, because PostgreSQL prepares the expressions of VALUES anew for every record."""
+    numbers = ", ".join(str(number) for number, *_ in said)
+    values = ", ".join(_value(record_type, attribute, source) for *_, attribute, source in said)
+    days = ", ".join(_since(record_type, source) for *_, source in said)
     asks_who = any(source.organisation for *_, source in said)
     sender = "LEFT JOIN shared.organisation o ON o.code = v.source" if asks_who else ""
     return f"""
-        SELECT v.{role}_ref AS person_id, a.attribute, a.rank, a.value, a.since, a.last_resort, a.is_event,
+        SELECT v.{role}_ref AS person_id, a.saying, a.value, a.since,
                '{record_type.code}'::text AS record_type, v.record_id, v.source, v.{role}_area AS area
         FROM {{d}}.rec_{record_type.code} v {sender}
-        CROSS JOIN LATERAL (VALUES {values}) a (attribute, rank, value, since, last_resort, is_event)
+        CROSS JOIN LATERAL unnest(ARRAY[{numbers}], ARRAY[{values}]::text[], ARRAY[{days}]::date[])
+                           a (saying, value, since)
         WHERE v.{role}_ref = ANY(CAST(:persons AS uuid[])) AND NOT v.voided AND a.value <> ''
     """
 

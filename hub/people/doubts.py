@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from hub.database import run_sql
 from hub.people.candidates import find_candidates
 from hub.people.matching import Answer, Match, answer, match_with
-from hub.people.mentions import Mention, find_unknown, towns_of
+from hub.people.mentions import Mention, towns_of, unknown_by_page
 from hub.people.newborns import children_of, recognise
 from mappings.catalogue import Catalogue, MatchingRules, RecordType
 
@@ -23,6 +23,7 @@ _SHOWN = 10  # candidates a row; more than a handful is no help to anybody
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     mention: Mention
     answer: Answer
+    by_mother: bool = False
 
 
 def mark_doubtful(
@@ -30,12 +31,14 @@ def mark_doubtful(
 ) -> int:
     """Before a submission is linked: whom its unknown persons certainly are is written down, doubtful rows are marked.
 
-    How many rows wait. Costs one statement when everybody is known or the register is empty.
+    How many rows wait. Costs one statement when everybody is known or the register is empty; of a large file only those
+    rows are kept in mind that mean somebody, or may.
     """
-    mentions = find_unknown(connection, submission_id, source, record_type)
-    if not mentions:
-        return 0
-    judged = recognise_all(connection, mentions, source, record_type, catalogue)
+    judged: list[Judged] = []
+    for mentions in unknown_by_page(connection, submission_id, source, record_type):
+        if mentions:
+            judged += recognise_all(connection, mentions, source, record_type, catalogue)
+    judged = settle_twins(judged)
     remember(connection, submission_id, [one for one in judged if one.answer.finding == "same"])
     return hold_back(connection, submission_id, record_type, [one for one in judged if one.answer.finding == "doubt"])
 
@@ -115,17 +118,25 @@ def _recognise_newborns(
         return []
     families = children_of(connection, mothers, catalogue)
     found = [
-        Judged(mention=one, answer=recognise(one, families[one.side.mother], record_type, source, catalogue.matching))
+        Judged(
+            mention=one,
+            answer=recognise(one, families[one.side.mother], record_type, source, catalogue.matching),
+            by_mother=True,
+        )
         for one in mentions
         if one.side.mother in families and one.born
     ]
-    found = [one for one in found if one.answer.finding != "new"]
-    taken = Counter(one.answer.candidates[0].person_id for one in found if one.answer.finding == "same")
-    return [_unless_taken_twice(one, taken) for one in found]
+    return [one for one in found if one.answer.finding != "new"]
+
+
+def settle_twins(judged: list[Judged]) -> list[Judged]:
+    """Two newborns of one file who are both the same child may be twins."""
+    newborns = (one.answer for one in judged if one.by_mother and one.answer.finding == "same")
+    taken = Counter(answer.candidates[0].person_id for answer in newborns)
+    return [_unless_taken_twice(one, taken) if one.by_mother else one for one in judged]
 
 
 def _unless_taken_twice(judged: Judged, taken: Counter[UUID]) -> Judged:
-    """Two rows of one file that both fit one child may be twins."""
     if judged.answer.finding == "same" and taken[judged.answer.candidates[0].person_id] > 1:
         return Judged(mention=judged.mention, answer=msgspec.structs.replace(judged.answer, finding="doubt"))
     return judged

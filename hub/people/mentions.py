@@ -1,7 +1,8 @@
-"""Whom do staged rows speak of that no identifier finds? One statement; nothing comes back when everybody is known."""
+"""Whom do staged rows speak of that no identifier finds? One statement a page; nothing comes back when all are known."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import cast
 from uuid import UUID
@@ -13,6 +14,9 @@ from hub.database import run_sql
 from hub.people.matching import Side, side
 from hub.tables.version_sql import identifier_joins, person_of, row_identifier
 from mappings.catalogue import RecordType, Role
+
+
+AT_ONCE = 20_000  # so many descriptions stay within some 50 MB
 
 
 class Mention(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,12 +33,24 @@ class Mention(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_unknown(connection: Connection, submission_id: UUID, source: str, record_type: RecordType) -> list[Mention]:
     """Everybody the staged rows describe and no identifier finds; nobody while the register is empty."""
+    return [one for page in unknown_by_page(connection, submission_id, source, record_type) for one in page]
+
+
+def unknown_by_page(
+    connection: Connection, submission_id: UUID, source: str, record_type: RecordType, at_once: int = AT_ONCE
+) -> Iterator[list[Mention]]:
+    """The same in the order of rows, so many at a time; what one row says is never torn apart."""
     branches = [_unknown_of(record_type, role) for role in record_type.people if role.identifiers]
-    if not branches:
-        return []
-    rows = run_sql(connection, " UNION ALL ".join(branches), submission=submission_id, source=source)
-    towns = towns_of(connection) if rows else {}
-    return [_mention(row, towns) for row in rows]
+    statement = f"{' UNION ALL '.join(branches)} ORDER BY 1 FETCH FIRST {at_once} ROWS WITH TIES"
+    towns: dict[object, int] = {}
+    after: object = 0
+    while branches:
+        rows = run_sql(connection, statement, submission=submission_id, source=source, after=after)
+        towns = towns or (towns_of(connection) if rows else {})
+        yield [_mention(row, towns) for row in rows]
+        if len(rows) < at_once:
+            return
+        after = rows[-1][0]
 
 
 def towns_of(connection: Connection) -> dict[object, int]:
@@ -69,7 +85,7 @@ def _unknown_of(record_type: RecordType, role: Role) -> str:
                {_field(record_type, f"{role.prefix}phone", "s")}
         FROM {{d}}.stg_{record_type.code} s
         {" ".join(joins)}
-        WHERE s.submission_id = :submission AND NOT s.held AND s.doubt IS NULL AND s.change_kind <> 'void'
+        WHERE s.submission_id = :submission AND s.row_no > :after AND NOT s.held AND s.doubt IS NULL AND s.change_kind <> 'void'
           AND {_person(record_type, role)} IS NULL
           AND ({name} IS NOT NULL OR {_person(record_type, mother)} IS NOT NULL)
           AND ({numbered}{" OR true" if record_type.no_id_allowed else ""})

@@ -46,4 +46,5 @@ def oversees(actor: Actor) -> bool:
 
 def _is_a_reason(said: str) -> bool:
     plain = unicodedata.normalize("NFKC", said)
-    return _LEAST <= len(said) <= _MOST and not _LONG_NUMBER.search(plain) and mask_within(said) == said
+    is_text = _LEAST <= len(said) <= _MOST and "\0" not in said
+    return is_text and not _LONG_NUMBER.search(plain) and mask_within(said) == said

@@ -33,6 +33,7 @@ from mappings.catalogue import Catalogue, Field
 
 MOST_ANSWERS, LEAST_NAME = 50, 2
 SEARCHES_A_DAY = 300
+_LAST_LETTER = "\U0010ffff"
 _NUMBER = re.compile(r"[0-9A-Z]{6,30}")
 _HOME: Any = literal_column("p.home_area")
 Criterion = Literal["id_no", "name", "area", "birth_date"]
@@ -132,7 +133,7 @@ def _refuse_too_wide(actor: Actor, areas: AreaIndex, asked: Asked) -> None:
         if not _NUMBER.fullmatch(asked.id_no):
             raise TooLittleAsked()
         return
-    if len(asked.name) < LEAST_NAME or not (asked.area or asked.birth_date):
+    if len(asked.name) < LEAST_NAME or "\0" in asked.name or not (asked.area or asked.birth_date):
         raise TooLittleAsked()
     if not oversees(actor) and actor.kind not in AREA_KINDS:
         raise NumberNeeded()
@@ -263,8 +264,8 @@ def _bound(rows: str, values: dict[str, object]) -> dict[str, object]:
 
 
 def _beyond(key: str) -> str:
-    """The first text after all that begin with the key, in the order of code points."""
-    return key[:-1] + chr(ord(key[-1]) + 1) if key else ""
+    """After all that begin with the key, in the order of code points: no name goes on with the last of them."""
+    return key + _LAST_LETTER if key else ""
 
 
 _NAME, _ID_NO, _BORN = (
