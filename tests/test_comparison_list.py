@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from typer.testing import CliRunner
 
 from hub.__main__ import app
-from hub.database import Database, run_sql
+from hub.database import Database, new_uuid, run_sql, utc_now
 from hub.errors import Conflict, NotAllowed, NotFound
 from hub.people.comparison import compare
 from hub.people.comparison_list import (
@@ -202,6 +202,25 @@ def test_each_wall_holds_alone(database: Database, app_database: Database, catal
     with app_database.begin(reach_of(LABOUR)) as connection:
         assert run_sql(connection, "SELECT 1 FROM {d}.comparison_item") == []
         assert run_sql(connection, "SELECT 1 FROM {d}.rec_death_certificate") == []
+
+
+def test_an_item_is_read_whoever_its_person_turned_out_to_be_since(
+    database: Database, app_database: Database, catalogue: Catalogue
+) -> None:
+    """Merged, and merged again before the next night: the record names the last one, the item still the first."""
+    planted(database, catalogue)
+    second, third = new_uuid(), new_uuid()
+    with database.begin() as connection:
+        ((first,),) = run_sql(connection, "SELECT person_ref FROM {d}.rec_death_certificate")
+        for one, into in ((third, None), (second, third)):
+            run_sql(connection, _BEGUN, one=one, into=into, now=utc_now())
+        run_sql(connection, "UPDATE {d}.person SET merged_into = :into WHERE person_id = :one", one=first, into=second)
+        run_sql(connection, "UPDATE {d}.rec_death_certificate SET person_ref = :one", one=third)
+    (listed,) = _items(app_database, catalogue, POLICE)
+    assert listed.name == "赵安邦"
+
+
+_BEGUN = "INSERT INTO {d}.person (person_id, merged_into, created_at) VALUES (:one, CAST(:into AS uuid), :now)"
 
 
 def test_of_anothers_record_only_what_is_compared_is_shown_and_the_reading_is_noted(

@@ -245,12 +245,13 @@ def _chosen(actor: Actor, wanted: Wanted, before: Place | None) -> Any:
 
 
 def _open_them(connection: Connection, persons: set[str]) -> None:
-    """These persons, and who they turned out to be since the items were found."""
-    open_persons(connection, persons)
-    merged = "SELECT merged_into::text FROM {d}.person WHERE person_id = ANY(CAST(:persons AS uuid[]))"
-    kept = {str(one) for (one,) in run_sql(connection, merged, persons=list(persons)) if one}
-    if kept:
-        open_persons(connection, persons | kept)
+    """These persons, and who they turned out to be since the items were found, and those again."""
+    opened: set[str] = set()
+    while not persons <= opened:
+        opened |= persons
+        open_persons(connection, opened)
+        merged = "SELECT merged_into::text FROM {d}.person WHERE person_id = ANY(CAST(:persons AS uuid[]))"
+        persons = {str(one) for (one,) in run_sql(connection, merged, persons=list(persons)) if one}
 
 
 def _note_reading(connection: Connection, actor: Actor, about: str, purpose: str, read: Sequence[object]) -> None:

@@ -78,8 +78,7 @@ def hold_back(connection: Connection, submission_id: UUID, record_type: RecordTy
     """Doubtful rows wait, each with whom it may mean."""
     if not judged:
         return 0
-    for one in judged:
-        _note_candidates(connection, submission_id, one)
+    _note_candidates(connection, submission_id, judged)
     marked = run_sql(
         connection,
         f"UPDATE {{d}}.stg_{record_type.code} SET doubt = '{FINDING}'"
@@ -90,23 +89,23 @@ def hold_back(connection: Connection, submission_id: UUID, record_type: RecordTy
     return len(marked)
 
 
-def _note_candidates(connection: Connection, submission_id: UUID, judged: Judged) -> None:
-    shown = judged.answer.candidates[:_SHOWN]
+def _note_candidates(connection: Connection, submission_id: UUID, judged: list[Judged]) -> None:
+    shown = [(one.mention, each) for one in judged for each in one.answer.candidates[:_SHOWN]]
     run_sql(
         connection,
         """
         INSERT INTO {d}.held_candidate (submission_id, row_no, role, person_id, score, features)
-        SELECT :submission, :row_no, :role, person_id, score, features
-        FROM unnest(CAST(:persons AS uuid[]), CAST(:scores AS float8[]), CAST(:features AS jsonb[]))
-             n(person_id, score, features)
+        SELECT :submission, row_no, role, person_id, score, features
+        FROM unnest(CAST(:rows AS integer[]), CAST(:roles AS text[]), CAST(:persons AS uuid[]), CAST(:scores AS float8[]),
+                    CAST(:features AS jsonb[])) n(row_no, role, person_id, score, features)
         ON CONFLICT DO NOTHING
         """,
         submission=submission_id,
-        row_no=judged.mention.row_no,
-        role=judged.mention.role,
-        persons=[one.person_id for one in shown],
-        scores=[one.score for one in shown],
-        features=[json.dumps(one.features) for one in shown],
+        rows=[mention.row_no for mention, _ in shown],
+        roles=[mention.role for mention, _ in shown],
+        persons=[each.person_id for _, each in shown],
+        scores=[each.score for _, each in shown],
+        features=[json.dumps(each.features) for _, each in shown],
     )
 
 

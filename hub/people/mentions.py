@@ -15,7 +15,6 @@ from hub.people.matching import Side, side
 from hub.tables.version_sql import identifier_joins, person_of, row_identifier
 from mappings.catalogue import RecordType, Role
 
-
 AT_ONCE = 20_000  # so many descriptions stay within some 50 MB
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import openpyxl
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from hub.database import Database, run_sql
 from hub.embedded import Cluster
@@ -23,10 +22,11 @@ from hub.people.pairs import find_pairs
 from hub.settings import load_settings
 from mappings.catalogue import Catalogue
 from tests.browser.conftest import Site, _served, _working, sign_in
-from tests.browser.test_journeys import counts, send, wait_until_final
+from tests.browser.test_journeys import UNTRANSLATED, counts, send, wait_until_final
 from tests.conftest import clone_template, execute
 from tests.district import GUANGMING
-from tests.doors import csv_of, founded_hub, identity_number, move_in
+from tests.doors import THIS_MONTH, csv_of, founded_hub, identity_number, move_in
+from tests.quality_months import Months
 from tests.staged import stage
 
 pytestmark = pytest.mark.browser
@@ -75,7 +75,12 @@ def site(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempPa
 def settle(database: Database, catalogue: Catalogue) -> None:
     """The roll of a village, one man there twice, one who died and is still registered; then a night's work."""
     with database.begin() as connection:
-        for source, code, rows in (("public_security", "resident_roll", ROLL), ("health", "death_certificate", (DEATH,))):
+        moved = {"name": "周美丽", "id_no": identity_number(14), "move_date": f"{THIS_MONTH}-01"}
+        Months(catalogue).send(connection, "public_security", "hukou_move_in", THIS_MONTH, moved)
+        for source, code, rows in (
+            ("public_security", "resident_roll", ROLL),
+            ("health", "death_certificate", (DEATH,)),
+        ):
             its = catalogue.record_types[code]
             submission_id = stage(connection, its, list(rows))
             apply_staged(connection, submission_id, source, its, catalogue)
@@ -91,7 +96,17 @@ def moves(path: Path, *rows: dict[str, str]) -> Path:
     return path
 
 
-def test_a_doubtful_row_is_decided_by_its_sender(page: Page, tmp_path: Path) -> None:
+def reload_until(page: Page, text: str) -> None:
+    """The worker goes on while one looks."""
+    for _ in range(100):
+        if page.locator("main", has_text=text).count():
+            return
+        page.wait_for_timeout(200)
+        page.reload()
+    raise AssertionError(f"{text} never came: {page.inner_text('main')}")
+
+
+def test_a_doubtful_row_is_decided_by_its_sender(page: Page, site: Site, tmp_path: Path) -> None:
     """A man of the village, one digit of his number mistyped: seen beside himself, masked, chosen, let pass."""
     sign_in(page, "gongan")
     send(page, moves(tmp_path / "迁入人员.csv", move_in(3, 姓名="李秀英"), move_in(5)))
@@ -103,17 +118,116 @@ def test_a_doubtful_row_is_decided_by_its_sender(page: Page, tmp_path: Path) -> 
     candidate = page.locator("table.samples tbody tr").first
     expect(candidate).to_contain_text("王小明")
     expect(candidate).to_contain_text("仅顺序码一位不同")
-    assert [number for number in (WANG, MISTYPED, WANG[6:14] + "0") if number in page.content()] == []
+    assert [number for number in (WANG, MISTYPED) if number in page.content()] == []
+    page.check("input[type=radio] >> nth=0")
     page.click("button:text-is('先看影响')")
-    wait_until_settled(page, "试检完成|试检，不入库")
+    wait_until_final(page)
     page.click("text=逐行查看影响")
-    expect(page.locator("main")).to_contain_text("王小明")
+    expect(page.locator("table.samples")).to_contain_text("王小明")
     page.goto(row)
     page.check("input[type=radio] >> nth=0")
     page.click("button:text-is('采纳')")
-    wait_until_settled(page, "已入库")
+    wait_until_final(page)
     assert counts(page) == [1, 1, 0, 0, 0]
     page.click(".actions >> text=回执")
     expect(page.locator("h1")).to_have_text("数据报送回执")
     page.goto(row)
     expect(page.locator(".alert-box.note")).to_contain_text("已采纳")
+
+
+def test_the_bureau_judges_a_pair_and_takes_it_back(page: Page, site: Site) -> None:
+    sign_in(page, "quju")
+    page.click("nav >> text=疑似同一人")
+    page.click("td >> text=对照")
+    page.fill("#reason", REASON)
+    page.click("main button[type=submit]")
+    expect(page.locator("table.dense")).to_contain_text("陈***")
+    assert [number for number in (CHEN, CHEN_OLD, "陈建国") if number in page.content()] == []
+    page.check("#right-first")
+    page.click("button:text-is('同一人')")
+    page.click(".alert-box.done >> text=身份认定")
+    reload_until(page, "已生效")
+    expect(page.locator("form table.dense >> nth=0")).to_contain_text("已更正")
+    page.fill("input[placeholder=理由]", "户口底册上是兄弟二人")
+    page.click("button:text-is('撤回')")
+    reload_until(page, "已撤回")
+    expect(page.locator("form table.dense >> nth=0")).not_to_contain_text("已更正")
+
+
+def test_a_town_reads_a_timeline_with_where_it_comes_from(browser: Browser, site: Site) -> None:
+    """Without JavaScript, as on an old office computer."""
+    context = browser.new_context(base_url=site.address, java_script_enabled=False)
+    page = context.new_page()
+    site.watch(page)
+    sign_in(page, "qingxi")
+    page.click("nav >> text=人员查找")
+    page.fill("#name", "赵德")
+    page.select_option("#area", label="清溪街道 光明社区")
+    page.select_option("#purpose", label="核对信息")
+    page.click("main button[type=submit]")
+    page.click("text=查看档案")
+    expect(page.locator("main")).to_contain_text("本次查阅已记录")
+    timeline = page.locator("table.dense").last
+    expect(timeline.locator("tr", has_text="云岭区卫健局")).to_contain_text("死亡")
+    expect(timeline.locator("tr", has_text="云岭区公安分局")).to_contain_text("实有人口名册")
+    assert ZHAO not in page.content()
+    assert ZHAO not in page.url and "赵" not in page.url
+    context.close()
+
+
+def test_a_comparison_is_closed_by_its_unit_with_evidence(page: Page, site: Site) -> None:
+    sign_in(page, "gongan")
+    page.click("nav >> text=比对")
+    page.click("table >> nth=-1 >> text=已死亡未销户")
+    expect(page.locator("main")).to_contain_text("死亡医学证明")
+    page.select_option("#outcome", label="情况属实，无须更正")
+    page.fill("#evidence", "户籍在外地，已电话核实")
+    page.click("button:text-is('办结')")
+    expect(page.locator(".alert-box.done")).to_contain_text("已办结")
+    expect(page.locator("main")).to_contain_text("户籍在外地")
+    page.click("text=返回比对")
+    expect(page.locator(".empty")).to_be_visible()
+    page.click(".reasons >> text=已办结")
+    expect(page.locator("table >> nth=-1")).to_contain_text("已死亡未销户")
+
+
+def test_a_quality_figure_opens_its_rows(page: Page, site: Site) -> None:
+    sign_in(page, "gongan")
+    page.click("nav >> text=质量")
+    page.click("tr:has-text('户口迁入') >> td.bad a >> nth=0")
+    expect(page.locator("h1")).to_have_text("完整率（首次）：户口迁入")
+    expect(page.locator("table.dense")).to_contain_text("空缺：户籍地村居")
+    assert "周美丽" not in page.content()
+
+
+def test_a_list_is_verified_and_only_answers_come_back(page: Page, site: Site, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (("姓名", "公民身份号码", "电话"), ("王小明", WANG, "19900000000"), ("李四", STRANGER, "")):
+        book.worksheets[0].append(row)
+    book.save(tmp_path / "名单.xlsx")
+    sign_in(page, "renshe")
+    page.click("nav >> text=身份核验")
+    page.fill("#purpose", "核发失业补助")
+    page.set_input_files("#file", tmp_path / "名单.xlsx")
+    with page.expect_download() as download:
+        page.click("text=核验并下载结果")
+    download.value.save_as(tmp_path / "结果.xlsx")
+    answers = openpyxl.load_workbook(tmp_path / "结果.xlsx")["核验结果"]
+    assert list(answers.values) == [("行号", "核验结果"), (2, "一致"), (3, "查无此号")]
+
+
+def test_the_pages_are_english_when_asked_and_fit_a_telephone(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/language/en?back=/sign-in")
+    seen = {}
+    for login, paths in {
+        "gongan": ("/held", "/comparisons", "/quality", "/verify"),
+        "qingxi": ("/people", "/pairs", "/comparisons?state=closed"),
+    }.items():
+        sign_in(page, login)
+        for path in paths:
+            page.goto(path)
+            wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+            seen[f"{login} {path}"] = (page.evaluate(UNTRANSLATED), wide)
+        page.click("text=Sign out")
+    assert {place: found for place, found in seen.items() if found != ([], False)} == {}
