@@ -205,7 +205,7 @@ def test_they_stay_the_same_through_longer_stories(district: District, happening
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@OFTEN
+@settings(OFTEN, max_examples=EXAMPLES // 4)
 @seed(5)
 @given(happenings=stories_of_persons)
 def test_persons_merge_split_and_part_again_in_any_order(

@@ -27,13 +27,25 @@ def derive(check_only: Check = False, as_json: Json = False, home: Home = None) 
 
     with opened(home) as hub:
         if check_only:
-            differences = check(hub.database, hub.catalogue)
+            differences = [*check(hub.database, hub.catalogue), *_what_does_not_follow(hub)]
             _leave_line(hub, "check", differing=len(differences))
             _compare(differences, as_json)
         else:
             derived = derive_all(hub.database, hub.catalogue)
             _leave_line(hub, "derive", persons=derived)
             show({"persons": derived}) if as_json else print(f"已推算 {derived} 人。 {derived} persons derived.")
+
+
+def _what_does_not_follow(hub: Opened) -> list[ProfileDifference]:
+    """Homes and right numbers that are not what the records and decisions say."""
+    from hub.exchange.homes import wrong_homes
+    from hub.exchange.numbers import wrong_numbers
+    from hub.people.profile_check import ProfileDifference
+
+    with hub.database.begin() as connection:
+        homes, numbers = wrong_homes(connection, hub.catalogue), wrong_numbers(connection, hub.catalogue)
+    found = {"home": homes, "number": numbers}
+    return [ProfileDifference(person_id=one, kind=kind) for kind, persons in found.items() for one in persons]
 
 
 def _leave_line(hub: Opened, done: str, **counts: int) -> None:
