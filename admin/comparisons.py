@@ -184,9 +184,13 @@ def _show_item(
     with database.begin(reach_of(request.user)) as connection:
         item = read_item(connection, request.user, catalogue, item_id, purpose=_PURPOSE_ITEM)
         known = {one.code: one for one in list_organisations(connection, settings.district)}
+    closed_as, _, evidence = item.evidence.partition(": ")
+    if closed_as not in OUTCOMES:
+        closed_as, evidence = "", item.evidence
     answer = show(
         request, "comparison.html", status=status, item=item, record_types=catalogue.record_types, organisations=known,
         states=ITEM_STATES, outcomes=OUTCOMES, said=said, outcome=outcome, notice=notice,
+        closed_as=closed_as, evidence=evidence,
         error=_BAD_EVIDENCE if status != 200 else "",
     )  # fmt: skip
     answer.headers["Cache-Control"] = "no-store"

@@ -15,10 +15,13 @@ from hub.database import Database, run_sql
 from hub.decisions.persons import ask_apart, ask_merge, ask_split, ask_undo, list_identifiers, preview_merge
 from hub.decisions.undoing import undo
 from hub.errors import BadRequest, NotAllowed, NotFound
-from hub.exchange.changelog import verify_feed
+from hub.exchange.changelog import number_changes, verify_feed
 from hub.exchange.homes import wrong_homes
 from hub.exchange.numbers import wrong_numbers
 from hub.exchange.person_submission import carry_out_decision
+from hub.exchange.pipeline import apply_staged
+from hub.people.profile_check import check
+from hub.people.profiles import catch_up
 from hub.registry.areas import load_area_index
 from hub.registry.permissions import Actor
 from hub.registry.scope import reach_of
@@ -40,6 +43,7 @@ from tests.doors import (
     identity_number,
     move_in,
 )
+from tests.staged import stage
 from tests.test_invariants import replay, subscribe
 
 BUREAU = actor("bureau", "bureau_operator", name="bureau")
@@ -293,3 +297,23 @@ def test_who_looks_at_a_persons_identifiers_is_noted(hub: Hub, catalogue: Catalo
         list_identifiers(connection, BUREAU, owner(hub, OLD))
     noted = "SELECT act, facts ->> 'identifiers' FROM {d}.audit WHERE object = :one"
     assert read(hub, noted, one=f"person/{owner(hub, OLD)}") == [("judge-person", "1")]
+
+
+def test_the_profile_gets_a_number_that_stands_in_no_record(hub: Hub, catalogue: Catalogue) -> None:
+    """A child known by its birth certificate alone; the number began with a row that was refused."""
+    told: dict[str, dict[str, Any]] = {
+        "birth_certificate": {"cert_no": "Q999001001", "child_name": "王小宝"},
+        "employment": {"id_no": NEW, "start_date": "2026-01-01", "change_kind": "void"},
+    }
+    with hub.worker.begin() as connection:
+        for code, row in told.items():
+            submission_id = stage(connection, catalogue.record_types[code], [row])
+            apply_staged(connection, submission_id, "health", catalogue.record_types[code], catalogue)
+            number_changes(connection, submission_id)
+        while catch_up(connection, catalogue):
+            pass
+    ((child,),) = read(hub, "SELECT person_id FROM {d}.person_identifier WHERE kind = 'birth_cert'")
+    decision = ask_merge(hub.served, hub.settings, BUREAU, child, owner(hub, NEW), "同一人", NEW)
+    assert decide(hub, catalogue, decision) == "done"
+    assert read(hub, "SELECT id_no FROM {d}.person_profile") == [(NEW,)]
+    assert check(hub.worker, catalogue) == []

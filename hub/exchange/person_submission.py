@@ -15,6 +15,7 @@ from hub.exchange.changelog import number_changes
 from hub.exchange.person_changes import carry_out
 from hub.exchange.system_submission import enter_system_submission
 from hub.keyring import Keyring
+from hub.people.attributes import derive
 from hub.settings import Settings
 from hub.tables import person_decision, person_pair, submission
 from mappings.catalogue import Catalogue
@@ -36,6 +37,7 @@ def carry_out_decision(database: Database, settings: Settings, catalogue: Catalo
             submission_id, _ = enter_system_submission(connection, settings, decision.decided_by, "person")
             carry_out(connection, submission_id, decision_id, catalogue)
             _remember(connection, decision, submission_id)
+            derive(connection, catalogue, _persons_of(connection, decision_id))
             _close(connection, submission_id, decision)
             receipts.issue(connection, keyring, submission_id)
             number_changes(connection, submission_id)
@@ -65,6 +67,13 @@ def _remember(connection: Connection, decision: Row[Any], submission_id: UUID) -
         _name_undone(connection, submission_id, decision.undoes)
     elif decision.kind in _ENDED:
         _judge_pair(connection, decision)
+
+
+def _persons_of(connection: Connection, decision_id: UUID) -> list[UUID]:
+    """Whom it was about: a number may have gone over that stands in no record, so that no change tells of it."""
+    its = person_decision.c
+    ((one, other),) = connection.execute(select(its.person_id, its.other_id).where(its.decision_id == decision_id))
+    return [person for person in (one, other) if person is not None]
 
 
 def _name_undone(connection: Connection, submission_id: UUID, decision_id: UUID) -> None:

@@ -17,15 +17,18 @@ from sqlalchemy.engine import make_url
 from hub.database import Database, run_sql, utc_now
 from hub.errors import PendingMigration
 from hub.exchange.changelog import verify_feed
+from hub.exchange.held import untrue_rows
 from hub.exchange.retention import count_overdue
 from hub.operations.backup import last_backup
 from hub.operations.provisioning import require_current
 from hub.operations.row_security import policies
+from hub.people.profiles import lag
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 State = Literal["ok", "warn", "fail"]
 _LEAST_VERSION = 150_000
+_FAR_BEHIND = 10_000  # changes
 _LEAST_FREE_BYTES, _LOW_FREE_BYTES = 1 << 30, 5 << 30
 _LATE_JOB = timedelta(minutes=10)
 _STUCK_TRANSACTION = timedelta(minutes=15)
@@ -294,6 +297,21 @@ def _channels_work(patient: Patient) -> Finding:
     return _finding("D_CHANNELS", "warn" if declared else "ok", "对外通道 channels", ", ".join(declared), fix)
 
 
+def _profiles_follow(patient: Patient) -> Finding:
+    """What is known of people stands where the change log does, or nearly."""
+    behind = lag(patient.connection)
+    fix = "确认 hub work 正在运行，或运行 hub people derive。 See that hub work is running, or run hub people derive."
+    state: State = "warn" if behind > _FAR_BEHIND else "ok"
+    return _finding("D_PROFILES", state, "人员属性跟上变动 profiles follow", f"差 {behind} 条变动 changes behind", fix)
+
+
+def _held_rows_are_true(patient: Patient) -> Finding:
+    """A row waits exactly as long as it is staged."""
+    untrue = untrue_rows(patient.connection, patient.catalogue)
+    fix = "请联系维护人员，附上这些行的编号。 Tell who maintains the hub, with these rows."
+    return _finding("D_HELD", "fail" if untrue else "ok", "待核行完整 held rows", "; ".join(untrue[:3]), fix)
+
+
 def _feed_is_whole(patient: Patient) -> Finding:
     broken = verify_feed(patient.connection, patient.catalogue)
     fix = "停止下发，用 hub feed verify 查看详情。 Stop deliveries; see hub feed verify."
@@ -314,5 +332,7 @@ _ABOUT_THE_DATABASE: tuple[Question, ...] = (
     _files_are_there,
     _raw_files_expire,
     _channels_work,
+    _profiles_follow,
+    _held_rows_are_true,
     _feed_is_whole,
 )

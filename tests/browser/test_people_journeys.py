@@ -184,7 +184,7 @@ def test_a_comparison_is_closed_by_its_unit_with_evidence(page: Page, site: Site
     page.fill("#evidence", "户籍在外地，已电话核实")
     page.click("button:text-is('办结')")
     expect(page.locator(".alert-box.done")).to_contain_text("已办结")
-    expect(page.locator("main")).to_contain_text("户籍在外地")
+    expect(page.locator("main")).to_contain_text("处理结果：情况属实，无须更正 · 核实依据：户籍在外地，已电话核实")
     page.click("text=返回比对")
     expect(page.locator(".empty")).to_be_visible()
     page.click(".reasons >> text=已办结")
