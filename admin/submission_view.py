@@ -51,7 +51,10 @@ def powers_of(actor: Actor, row: Row[Any]) -> Powers:
         answers_columns=sends and row.state == "asking",
         releases=confirms and braked and actor.name != row.actor,
         refuses=(confirms or sends) and braked,
-        undoes=sends and row.state == "merged" and row.kind in ("regular", "backfill", "release", "undo") and row.accepted > 0,
+        undoes=sends
+        and row.state == "merged"
+        and row.kind in ("regular", "backfill", "release", "undo")
+        and row.accepted > 0,
         unlocks=sends and row.state == "refused" and refused_for == "F_PASSWORD",
         takes_workbook=actor.may(Right.READ_SUBMISSION) and bool(row.stored_as) and row.state in _CHECKED,
     )

@@ -19,6 +19,7 @@ from hub.embedded import Cluster
 from hub.exchange.pipeline import apply_staged
 from hub.people.attributes import derive
 from hub.people.matching import Answer, Side, answer, explain, match_with, side
+from hub.people.mentions import find_unknown, unknown_by_page
 from mappings.catalogue import Catalogue, CatalogueError, MatchingRules
 from mappings.loader import ROOT, load
 from tests.conftest import clone_template
@@ -217,6 +218,19 @@ def test_a_death_without_a_number_is_linked_to_the_one_it_describes(database: Da
         near, far = row | {"person_area": 5}, row | {"cert_no": "D2"}
         assert _landed(connection, catalogue, "death_certificate", "health", [near]) == [known]
         assert _landed(connection, catalogue, "death_certificate", "health", [far]) == ["E_PERSON_UNCLEAR"]
+
+
+def test_a_large_file_is_compared_page_by_page_and_nobody_is_left_out(database: Database, catalogue: Catalogue) -> None:
+    record_type = catalogue.record_types["newborn_hukou"]
+    rows = [_registration(f"Q{number}", f"赵{number}") | {"mother_name": "孙兰"} for number in range(1, 6)]
+    with database.begin() as connection:
+        _roll(connection, catalogue, OTHER_MOTHER, "孙兰")
+        submission_id = stage(connection, record_type, rows)
+        pages = list(unknown_by_page(connection, submission_id, "public_security", record_type, at_once=3))
+        everybody = find_unknown(connection, submission_id, "public_security", record_type)
+    spoken_of = sorted((one.row_no, one.role) for page in pages for one in page)
+    assert spoken_of == sorted((one.row_no, one.role) for one in everybody)
+    assert len(pages) > 2 and {row_no for row_no, _ in spoken_of} == {1, 2, 3, 4, 5}
 
 
 def test_nothing_is_compared_while_the_register_is_empty(

@@ -20,7 +20,9 @@ def _read_pairs() -> list[tuple[str, str]]:
     """Lines of OpenCC's table: the traditional character, a tab, its simplified forms with the usual one first."""
     table = files("opencc") / "dictionary" / "TSCharacters.txt"
     pairs = [line.split() for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
-    found = [(one, forms[0]) for one, *forms in pairs if forms and _is_usual(forms[0]) and len(one) == 1 and one <= "\uffff"]
+    found = [
+        (one, forms[0]) for one, *forms in pairs if forms and _is_usual(forms[0]) and len(one) == 1 and one <= "\uffff"
+    ]
     if not found:
         raise CharactersMissing
     return [(one, form) for one, form in found if one != form]

@@ -34,7 +34,10 @@ def change_account(page: Page, login: str) -> None:
 
 def test_a_workbook_goes_back_and_forth_until_every_row_is_in(page: Page, site: Site, tmp_path: Path) -> None:
     """The bad rows are corrected where the hub marked them, in the very workbook it gave back."""
-    bad = [move_in(8, 公民身份号码="999001199003070000"), move_in(9, 迁入日期="2026-13-45")]
+    bad = [
+        move_in(8, 姓名="孙丽华", 公民身份号码="999001199003070000"),
+        move_in(9, 姓名="郑海涛", 迁入日期="2026-13-45"),
+    ]
     sign_in(page, "gongan")
     send(page, sheet(tmp_path / "迁入人员.xlsx", [move_in(1), move_in(2), *bad]))
     wait_until_final(page)
