@@ -43,9 +43,10 @@ class IdentityController(Controller):
         form: Form,
         person_id: FromPath[UUID],
     ) -> Response[Any]:
-        places = [int(name[1:]) for name in form if name[:1] == "i" and name[1:].isdigit()]
+        ticked = {int(name[1:]): form[name] for name in form if name[:1] == "i" and name[1:].isdecimal()}
+        reason = form.get("reason", "")
         try:
-            ask_split(database, settings, request.user, person_id, places, form.get("reason", ""))
+            ask_split(database, settings, request.user, person_id, list(ticked), reason, shown=ticked)
         except (BadRequest, Conflict) as refused:
             return _identity_page(request, database, person_id, refused)
         return go(request, f"/people/{person_id}/identity")

@@ -10,7 +10,6 @@ import asyncio
 import functools
 import logging
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,6 +29,7 @@ from hub.exchange import effect, person_submission, pipeline, receipts, receive,
 from hub.faults import point
 from hub.keyring import Keyring
 from hub.operations import audit_anchors
+from hub.operations.job_errors import JobFailed, place_of, telling_no_values
 from hub.people import comparison, profiles
 from hub.people.pairs import find_pairs
 from hub.registry.permissions import SYSTEM_ACTOR, Actor, Right
@@ -53,10 +53,6 @@ _PRESENCE = (7_215, 2)  # advisory lock every living worker holds, shared
 log = logging.getLogger("hub.jobs")
 queue = App(connector=SyncPsycopgConnector())  # never opened: a worker puts its own pool in its place
 _on_the_callers_connection = JobManager(SyncPsycopgConnector())
-
-
-class JobFailed(Exception):
-    """A job's error by its type alone: a driver's message may quote a row."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,12 +164,15 @@ def run_now(database: Database, settings: Settings, submission_id: UUID, seconds
 
 
 def sweep(database: Database, older_than_seconds: float = 30.0) -> int:
-    """Queue again every submission that waits without a job (a lost queue, a restored backup); how many."""
+    """Queue again every submission and decision that waits without a job (a lost queue, a restored backup); how many."""
     with database.begin() as connection:
         waiting = run_sql(connection, _WAITING, seconds=older_than_seconds)
         for submission_id, organisation, record_type in waiting:
             enqueue(connection, UUID(str(submission_id)), str(organisation), str(record_type))
-    return len(waiting)
+        undecided = run_sql(connection, _UNDECIDED, seconds=older_than_seconds)
+        for (decision_id,) in undecided:
+            enqueue_decision(connection, UUID(str(decision_id)))
+    return len(waiting) + len(undecided)
 
 
 _WAITING = """
@@ -185,6 +184,16 @@ SELECT s.submission_id, s.organisation, s.record_type
                     WHERE j.status IN ('todo', 'doing') AND j.task_name = 'run_submission'
                       AND j.args ->> 'submission_id' = s.submission_id::text)
  ORDER BY s.received_at
+"""
+
+
+_UNDECIDED = """
+SELECT p.decision_id FROM {d}.person_decision p
+ WHERE p.state = 'asked' AND p.decided_at < now() - make_interval(secs => :seconds)
+   AND NOT EXISTS (SELECT 1 FROM jobs.procrastinate_jobs j
+                    WHERE j.status IN ('todo', 'doing') AND j.task_name = 'carry_out_decision'
+                      AND j.args ->> 'decision_id' = p.decision_id::text)
+ ORDER BY p.decided_at
 """
 
 
@@ -212,9 +221,15 @@ def run_submission(context: JobContext, submission_id: str) -> None:
     name="carry_out_decision", pass_context=True, retry=RetryStrategy(max_attempts=MOST_ATTEMPTS, exponential_wait=2)
 )
 def carry_out_decision(context: JobContext, decision_id: str) -> None:
-    """Merge, split or keep apart persons as was decided."""
+    """Merge, split or keep apart persons as was decided; what fails again and again is refused, not forgotten."""
     database, settings = _tools(context)
-    person_submission.carry_out_decision(database, settings, _catalogue(), UUID(decision_id))
+    try:
+        with telling_no_values():
+            person_submission.carry_out_decision(database, settings, _catalogue(), UUID(decision_id))
+    except JobFailed as failed:
+        if context.job.attempts >= MOST_ATTEMPTS:
+            person_submission.refuse_decision(database, UUID(decision_id), f"多次未能执行 failed: {failed}")
+        raise
 
 
 @declares(Right.SYSTEM)
@@ -256,9 +271,9 @@ def anchor_audit(context: JobContext, timestamp: int) -> None:
 @queue.task(name="derive_profiles", pass_context=True, queueing_lock="derive_profiles")
 def derive_profiles(context: JobContext, timestamp: int) -> None:
     """What is known of people follows the change log."""
-    database, _ = _tools(context)
-    while _derive_page(database):
-        pass
+    with telling_no_values():
+        while _derive_page(_tools(context)[0]):
+            pass
 
 
 @declares(Right.SYSTEM)
@@ -267,9 +282,10 @@ def derive_profiles(context: JobContext, timestamp: int) -> None:
 def compare_sources(context: JobContext, timestamp: int) -> None:
     """What sources say of the same people is compared; who may be one person is looked for."""
     database, settings = _tools(context)
-    comparison.run_comparisons(database, settings, _catalogue(), SYSTEM_ACTOR)
-    with database.begin() as connection:
-        find_pairs(connection, _catalogue())
+    with telling_no_values():
+        comparison.run_comparisons(database, settings, _catalogue(), SYSTEM_ACTOR)
+        with database.begin() as connection:
+            find_pairs(connection, _catalogue())
 
 
 @declares(Right.SYSTEM)
@@ -398,9 +414,7 @@ def _tools(context: JobContext) -> tuple[Database, Settings]:
 
 def _note_failure(database: Database, context: JobContext, submission_id: UUID, wrong: Exception) -> None:
     """Log where it failed without the values; after the last attempt the submission waits for a person, not for us."""
-    frames = traceback.extract_tb(wrong.__traceback__)[-6:]
-    place = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
-    log.error("submission %s: %s at %s", submission_id, type(wrong).__name__, place)
+    log.error("submission %s: %s at %s", submission_id, type(wrong).__name__, place_of(wrong))
     if context.job.attempts >= MOST_ATTEMPTS:
         with database.begin() as connection:
             mine = submission.c.submission_id == submission_id

@@ -212,7 +212,13 @@ def test_an_erasure_needs_its_right_a_basis_and_somebody(world: World) -> None:
         erased = run_sql(connection, "SELECT person_id FROM {d}.erasure ORDER BY erasure_id")[0][0]
     with pytest.raises(AlreadyErased):
         erase_person(
-            world.database, world.settings, world.catalogue, SYSTEM_ACTOR, UUID(str(erased)), "个保法四十七条", "本人申请"
+            world.database,
+            world.settings,
+            world.catalogue,
+            SYSTEM_ACTOR,
+            UUID(str(erased)),
+            "个保法四十七条",
+            "本人申请",
         )
 
 

@@ -15,7 +15,7 @@ from hub.database import Database, new_uuid, utc_now
 from hub.decisions.held import Chosen, refuse_rows
 from hub.decisions.waiting import WantedItems, count_waiting_items, list_waiting
 from hub.errors import BadRequest
-from hub.registry import api_keys, machine_identity
+from hub.registry import api_keys
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor, Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings

@@ -11,15 +11,17 @@ from uuid import UUID
 import pytest
 from litestar.testing import TestClient
 
+from hub import jobs
 from hub.database import Database, run_sql
 from hub.decisions.persons import ask_apart, ask_merge, ask_split, ask_undo, list_identifiers, preview_merge
 from hub.decisions.undoing import undo
-from hub.errors import BadRequest, NotAllowed, NotFound
+from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
 from hub.exchange.changelog import number_changes, verify_feed
 from hub.exchange.homes import wrong_homes
 from hub.exchange.numbers import wrong_numbers
 from hub.exchange.person_submission import carry_out_decision
 from hub.exchange.pipeline import apply_staged
+from hub.operations.job_errors import JobFailed, telling_no_values
 from hub.people.profile_check import check
 from hub.people.profiles import catch_up
 from hub.registry.areas import load_area_index
@@ -157,7 +159,9 @@ def test_one_person_is_split_by_the_identifiers_that_are_the_others(hub: Hub, ca
         known = list_identifiers(connection, BUREAU, kept)
     assert [one.replaced for one in known] == [False, True]
     assert OLD not in {one.shown for one in known}  # masked
-    decision = ask_split(hub.served, hub.settings, BUREAU, kept, [known[1].place], "其实是两个人")
+    with pytest.raises(Conflict):  # the list was another one when it was looked at
+        ask_split(hub.served, hub.settings, BUREAU, kept, [1], "其实是两个人", shown={1: known[0].shown})
+    decision = ask_split(hub.served, hub.settings, BUREAU, kept, [1], "其实是两个人", shown={1: known[1].shown})
     assert decide(hub, catalogue, decision) == "done"
     assert owner(hub, NEW) not in (kept, other)
     people = {person for (person,) in read(hub, "SELECT person_ref FROM {d}.rec_hukou_move_in")}
@@ -317,3 +321,22 @@ def test_the_profile_gets_a_number_that_stands_in_no_record(hub: Hub, catalogue:
     assert decide(hub, catalogue, decision) == "done"
     assert read(hub, "SELECT id_no FROM {d}.person_profile") == [(NEW,)]
     assert check(hub.worker, catalogue) == []
+
+
+def test_a_decision_whose_job_was_lost_is_found_and_carried_out(hub: Hub, catalogue: Catalogue) -> None:
+    send(hub, catalogue, csv_of(move_in(1), move_in(9)))
+    decision = ask_merge(hub.served, hub.settings, BUREAU, owner(hub, OLD), owner(hub, NEW), "同一人")
+    with hub.worker.begin() as connection:
+        run_sql(connection, "SET LOCAL search_path = jobs")
+        run_sql(connection, "DELETE FROM jobs.procrastinate_jobs WHERE task_name = 'carry_out_decision'")
+    assert jobs.sweep(hub.worker, older_than_seconds=-5) == 1
+    assert jobs.sweep(hub.worker, older_than_seconds=-5) == 0
+    jobs.work(hub.worker, hub.settings, wait=False)
+    found = read(hub, "SELECT state FROM {d}.person_decision WHERE decision_id = :one", one=decision)
+    assert found == [("done",)]
+
+
+def test_a_job_that_fails_says_what_kind_of_error_and_no_value(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(JobFailed) as failed, telling_no_values():
+        raise ValueError(OLD)
+    assert OLD not in caplog.text + str(failed.value) and "ValueError" in caplog.text

@@ -5,7 +5,7 @@ The decision is written down with its author and reason; the worker carries it o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, insert, or_, select
 
 from hub import audit
 from hub.database import Database, new_uuid, run_sql, utc_now
-from hub.errors import BadRequest, NotAllowed, NotFound
+from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
 from hub.jobs import enqueue_decision
 from hub.registry.areas import load_area_index
 from hub.registry.masking import mask_identifier, mask_within
@@ -56,9 +56,18 @@ def ask_merge(
 
 
 def ask_split(
-    database: Database, settings: Settings, actor: Actor, person_id: UUID, places: Sequence[int], reason: str
+    database: Database,
+    settings: Settings,
+    actor: Actor,
+    person_id: UUID,
+    places: Sequence[int],
+    reason: str,
+    shown: Mapping[int, str] | None = None,
 ) -> UUID:
-    """These identifiers of one person, by their places in ``list_identifiers``, are another person's."""
+    """These identifiers of one person, by their places in ``list_identifiers``, are another person's.
+
+    ``shown``: how each looked to who chose it; when the list is another one by now, nothing is decided.
+    """
     with database.begin(reach_of(actor)) as connection:
         _require_theirs(connection, actor, person_id)
         known = _identifiers(connection, person_id)
@@ -67,6 +76,8 @@ def ask_split(
             raise BadRequest(
                 "请选出属于另一人的标识，并至少留下一个。 Choose the other person's identifiers; one must stay."
             )
+        if any(place >= len(known) or _shown(known[place]) != as_seen for place, as_seen in (shown or {}).items()):
+            raise Conflict("标识已有变化，请重新选择。 The identifiers have changed since: choose again.")
         going = [[row.kind, row.value] for row in chosen]
         return _ask(connection, actor, "split", reason, person_id=person_id, identifiers=going)
 

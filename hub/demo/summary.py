@@ -95,7 +95,9 @@ def _print_checks(summary: Summary, console: Console) -> None:
 
 
 def _print_people(settled: Settled, console: Console) -> None:
-    derived = f"人员属性重算一致 attributes recomputed the same {settled.persons - settled.differing:,}/{settled.persons:,}"
+    derived = (
+        f"人员属性重算一致 attributes recomputed the same {settled.persons - settled.differing:,}/{settled.persons:,}"
+    )
     console.print(f"{_tick(not settled.differing)} {derived}", highlight=False)
     waiting = f"待人判断 for people to decide: 待核行 held rows {settled.held:,}，疑似同一人 pairs {settled.pairs:,}"
     console.print(f"  {waiting}，比对事项 comparison items {sum(settled.comparisons.values()):,}", highlight=False)

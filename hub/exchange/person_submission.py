@@ -42,7 +42,7 @@ def carry_out_decision(database: Database, settings: Settings, catalogue: Catalo
             receipts.issue(connection, keyring, submission_id)
             number_changes(connection, submission_id)
     except Conflict as refused:
-        return _refuse_decision(database, decision_id, str(refused))
+        return refuse_decision(database, decision_id, str(refused))
     log.info("persons", decision=str(decision_id), kind=decision.kind)
     return "done"
 
@@ -128,7 +128,7 @@ def _close(connection: Connection, submission_id: UUID, decision: Row[Any]) -> N
     connection.execute(update(submission).where(mine).values(state="merged", merged_at=utc_now(), facts=facts))
 
 
-def _refuse_decision(database: Database, decision_id: UUID, why: str) -> str:
+def refuse_decision(database: Database, decision_id: UUID, why: str) -> str:
     with database.begin() as connection:
         mine = person_decision.c.decision_id == decision_id, person_decision.c.state == "asked"
         connection.execute(update(person_decision).where(*mine).values(state="refused", refusal=why))

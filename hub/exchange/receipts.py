@@ -162,7 +162,10 @@ def _issues(
     errors = row_error.c
     mine = select(row_error).where(errors.submission_id == row.submission_id)
     ordered = mine.order_by(errors.row_no, errors.error_no).limit(limit)
-    types, errors_of_rows = catalogue.record_types, connection.execute(ordered)  # the hub's own submissions have no type
+    types, errors_of_rows = (
+        catalogue.record_types,
+        connection.execute(ordered),
+    )  # the hub's own submissions have no type
     told = [_issue(catalogue, types[row.record_type], error, language) for error in errors_of_rows]
     of_the_file = _refusal(catalogue, row, language) + _reasons(catalogue, row, language)
     return of_the_file + _notes(catalogue, row, language) + told

@@ -68,7 +68,7 @@ def _said(name: str) -> str:
     return f"(SELECT current_setting('hub.{name}', true))"
 
 
-_OWN = f"organisation = {_said('organisation')}"
+_OWN = "organisation = (SELECT nullif(current_setting('hub.organisation', true), ''))"  # '' is nobody's
 _LEDGER = "(SELECT current_setting('hub.ledger', true) = ANY (ARRAY['all', 'counts']))"
 _ALL_VALUES = "(SELECT current_setting('hub.ledger', true) = 'all')"
 _REGISTRY = "(SELECT current_setting('hub.registry', true) = 'on')"
@@ -133,7 +133,7 @@ def _waiting() -> Iterator[Policy]:
     row = "h.submission_id = held_candidate.submission_id AND h.row_no = held_candidate.row_no"
     seen = f"EXISTS (SELECT 1 FROM {{d}}.held_row h WHERE {row})"
     yield Policy(table="held_candidate", verb="SELECT", roles=SERVING, rows=seen)
-    yield Policy(table="comparison_item", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
+    yield Policy(table="comparison_item", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
 
 
 def _log(catalogue: Catalogue) -> Iterator[Policy]:

@@ -117,7 +117,9 @@ def verify_people(connection: Connection, actor: Actor, settings: Settings, pair
     _refuse_mismatches(settings, actor, before[0] + asked.height, before[1] + counts.mismatch)
     verification_id = _enter_verification(connection, actor, said, counts)
     told = msgspec.to_builtins(counts)
-    _note_verification(connection, actor, "done", verification=str(verification_id), purpose=said, rows=asked.height, **told)
+    _note_verification(
+        connection, actor, "done", verification=str(verification_id), purpose=said, rows=asked.height, **told
+    )
     return Verified(verification_id=verification_id, counts=counts, answers=answers)
 
 
