@@ -14,6 +14,7 @@ from tests.benchmarks import (
     people_attributes,
     people_comparisons,
     people_timeline,
+    people_verification,
     reading,
     sftp,
     trust,
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "attributes": people_attributes.measure,
     "people": people_timeline.measure,
     "comparisons": people_comparisons.measure,
+    "verification": people_verification.measure,
     "matching": matching_peers.measure,
 }
 
