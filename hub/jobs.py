@@ -129,8 +129,6 @@ def work(database: Database, settings: Settings, *, wait: bool = True, concurren
         while not wait and _is_left(database):  # a job that waited for another's lock
             time.sleep(_LOOK_AGAIN_SECONDS)
             asyncio.run(_work(database, settings, wait=False, concurrency=concurrency, alone=False))
-    while not wait and _derive_page(database):  # nobody's timetable runs the job that does it
-        pass
 
 
 def worker_is_alive(connection: Connection) -> bool:

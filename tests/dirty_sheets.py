@@ -242,7 +242,7 @@ def old_number_after_the_correction() -> list[Sent]:
     return [
         csv((first, ok())), corrected(52, old, new),
         csv((first, unchanged()), file_name="旧号", period="2026-10", notes=("W_OVERLAP",)),
-        csv((first | {"id_no": new}, ok()), file_name="新号"),
+        csv((first | {"id_no": new}, unchanged()), file_name="新号", period="2026-10", notes=("W_OVERLAP",)),
     ]  # fmt: skip
 
 

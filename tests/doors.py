@@ -25,6 +25,7 @@ from hub.registry.permissions import ROLES, SYSTEM_ACTOR
 from hub.settings import Settings, load_settings
 from hub.tables import account
 from mappings.catalogue import Catalogue, load_catalogue
+from tests.factories import distinct_name
 
 HEADERS = ("姓名", "公民身份号码", "性别", "出生日期", "民族", "所属社区(村)", "迁入日期")
 TOWN, OTHER_TOWN = "999001001", "999001100"
@@ -157,7 +158,7 @@ def identity_number(serial: int, birth: str = "19900307") -> str:
 def move_in(serial: int, **changes: str) -> dict[str, str]:
     """One row of a police station's list of people who moved in, under its own headers."""
     row = {
-        "姓名": "王小明",
+        "姓名": "王小明" if serial == 1 else distinct_name(serial),
         "公民身份号码": identity_number(serial),
         "性别": "男" if serial % 2 else "女",
         "出生日期": "1990-03-07",

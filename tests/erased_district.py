@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, delete, insert
 
 from hub import jobs
 from hub.database import Database, new_uuid, run_sql, utc_now
@@ -175,6 +175,9 @@ def _note_judgements(connection: Connection, world: World) -> None:
     person, other, now = world.person_of(NUMBER), world.person_of(SPOUSE), utc_now()
     assert person is not None and other is not None
     profile = {"person_id": person, "name": NAME, "name_key": NAME, "id_no": NUMBER, "derived_at": now}
+    connection.execute(
+        delete(person_profile).where(person_profile.c.person_id == person)
+    )  # a worker may have derived it
     connection.execute(insert(person_profile).values(**profile, attributes={"name": [NAME]}, disagreeing=[]))
     first, second = sorted((person, other))
     pair = {"first_id": first, "second_id": second, "score": 1.0, "features": {"name": [NAME]}, "found_at": now}

@@ -16,6 +16,13 @@ DISTRICT: District = make_district()
 VILLAGE = "999001100200"  # 白鹭镇's first village
 OTHER_VILLAGE = "999001200201"  # in another town
 MONTH = "2026-10"
+_SURNAMES, _GIVEN = "张王李赵刘陈杨黄周吴", "建国明华志强文军平安永福春生海涛玉兰秀英桂芳淑"
+
+
+def distinct_name(number: int) -> str:
+    """Names of two thousand people; neighbours differ in two characters, or they would be taken for one another."""
+    first, second = _GIVEN[(number + number // 10) % len(_GIVEN)], _GIVEN[(number * 5 + number // 230) % len(_GIVEN)]
+    return _SURNAMES[number % 10] + first + second
 
 
 def identity_number(born: date = date(1990, 3, 7), sex: str = "1", sequence: int = 0) -> str:

@@ -30,6 +30,7 @@ from hub.settings import Settings, load_settings
 from hub.tables import row_error, submission
 from mappings.catalogue import Catalogue
 from tests.doors import OTHER_VILLAGE, VILLAGE, Hub, founded_hub
+from tests.factories import distinct_name
 from tests.fresh_databases import FreshDatabases
 from tests.sftp_door import Door, make_key, until
 from tests.sheets import identity_number
@@ -56,7 +57,7 @@ def _row(number: int) -> Row:
     birth = f"19{50 + number // 400}0101"
     id_no = identity_number(birth, order)
     values = (
-        f"SW{number:06d}", "张王李赵刘陈杨黄周吴"[number % 10] + "建国", "1", "01", id_no,
+        f"SW{number:06d}", distinct_name(number), "1", "01", id_no,
         f"{birth[:4]}-01-01", f"2026-11-{number % 20 + 1:02d}", VILLAGE if number % 3 else OTHER_VILLAGE,
     )  # fmt: skip
     return _spoil(number, dict(zip(HEADERS, values, strict=True)))

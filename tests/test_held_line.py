@@ -164,7 +164,7 @@ def send_deaths(hub: Hub, catalogue: Catalogue, *cards: str) -> Any:
 
 def test_whom_a_row_without_a_number_means_is_said_once(hub: Hub, catalogue: Catalogue) -> None:
     """Two people of one name and day of birth: nobody but a person can tell which of them died, or that it was neither."""
-    send(hub, catalogue, csv_of(move_in(1), move_in(3)))
+    send(hub, catalogue, csv_of(move_in(1), move_in(3, 姓名="王小明")))
     with hub.worker.begin() as connection:
         catch_up(connection, catalogue)
     sent = send_deaths(hub, catalogue, "D1", "D2")

@@ -279,7 +279,7 @@ def test_what_was_taken_back_may_be_sent_again(hub: Hub, catalogue: Catalogue) -
         assert receipt(hub, catalogue, sent)["counts"]["accepted"] == 2
         take(hub, catalogue, sent.submission_id)
     now = read(hub, "SELECT name, voided FROM {d}.rec_hukou_move_in ORDER BY voided")
-    assert now == [("王小明", False), ("王小明", True)]
+    assert now == [("王小明", False), (voided["姓名"], True)]
 
 
 def test_an_undo_of_many_changes_waits_for_the_second_person(hub: Hub, catalogue: Catalogue) -> None:

@@ -22,7 +22,7 @@ from hub.demo.founding import SFTP_SENDER, Founded, already_founded, found, mark
 from hub.demo.names import PREFIX
 from hub.demo.plan import Parcel, Plan, make_plan
 from hub.demo.reckoning import Reckoned, reckon
-from hub.demo.settling import Settled, settle_people
+from hub.demo.settling import Settled, follow, settle_people
 from hub.demo.subscribers import Replayed, replay, subscribe_all, subscription_codes
 from hub.demo.summary import WIDTH, Summary, print_logins, print_summary
 from hub.demo.truth import write_truth
@@ -162,6 +162,7 @@ def _send_all(
             arrived = [doors.send(parcel) for parcel in parcels]
             doors.let_in(folder)
             doors.work_off()
+            follow(database, catalogue)
             doors.collect(folder, arrived)
             sent += arrived
             progress.advance(progress.task_ids[0], len(parcels))

@@ -28,8 +28,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 def settle_people(database: Database, settings: Settings, catalogue: Catalogue) -> Settled:
     """Bring the profiles to the end of the log, compare the sources, look for pairs; what there is to decide."""
-    while _catch_up_once(database, catalogue):
-        pass
+    follow(database, catalogue)
     run_comparisons(database, settings, catalogue, SYSTEM_ACTOR)
     with database.begin() as connection:
         pairs = find_pairs(connection, catalogue)
@@ -45,9 +44,12 @@ def settle_people(database: Database, settings: Settings, catalogue: Catalogue) 
     )  # fmt: skip
 
 
-def _catch_up_once(database: Database, catalogue: Catalogue) -> int:
-    with database.begin() as connection:
-        return catch_up(connection, catalogue)
+def follow(database: Database, catalogue: Catalogue) -> None:
+    """What the worker's timetable does every minute: the profiles come to where the log ends."""
+    changes = 1
+    while changes:
+        with database.begin() as connection:
+            changes = catch_up(connection, catalogue)
 
 
 _COUNTS = (

@@ -213,11 +213,15 @@ def _renamed(record_type: RecordType) -> str:
     return f"coalesce({' OR '.join(tests)}, false)" if tests else "false"
 
 
+# Rows whose record is known; of a doubtful one it is known too, only not who is in it.
+_MEANT = "(outcome NOT IN ('hold', 'refuse') OR finding = 'E_PERSON_UNCLEAR')"
+
+
 def settle_repeated_keys(connection: Connection, submission_id: UUID) -> None:
     """Rows of one file that mean one record: the same again is unchanged, a different one holds them all for a human."""
     repeated = run_sql(
         connection,
-        "SELECT record_key FROM {d}.difference WHERE submission_id = :submission AND outcome NOT IN ('hold', 'refuse')"
+        f"SELECT record_key FROM {{d}}.difference WHERE submission_id = :submission AND {_MEANT}"
         " GROUP BY record_key HAVING count(*) > 1",
         submission=submission_id,
     )
@@ -225,23 +229,22 @@ def settle_repeated_keys(connection: Connection, submission_id: UUID) -> None:
         return
     run_sql(
         connection,
-        """
+        f"""
         WITH ranked AS (
             SELECT row_no, record_key, row_number() OVER first_come AS nth,
                    content_digest <> first_value(content_digest) OVER first_come
                    OR (outcome = 'void') <> first_value(outcome = 'void') OVER first_come AS differs
-            FROM {d}.difference
-            WHERE submission_id = :submission AND outcome NOT IN ('hold', 'refuse')
-              AND record_key = ANY(CAST(:keys AS text[]))
+            FROM {{d}}.difference
+            WHERE submission_id = :submission AND {_MEANT} AND record_key = ANY(CAST(:keys AS text[]))
             WINDOW first_come AS (PARTITION BY record_key ORDER BY row_no)
         ), judged AS (
             SELECT row_no, nth, bool_or(differs) OVER (PARTITION BY record_key) AS clashing FROM ranked
         )
-        UPDATE {d}.difference d
+        UPDATE {{d}}.difference d
         SET outcome = CASE WHEN clashing THEN 'hold' ELSE 'unchanged' END,
             finding = CASE WHEN clashing THEN 'E_KEY_CONFLICT' ELSE 'N_REPEATED_ROW' END
         FROM judged j
-        WHERE d.submission_id = :submission AND d.row_no = j.row_no AND (j.nth > 1 OR j.clashing)
+        WHERE d.submission_id = :submission AND d.row_no = j.row_no AND (j.clashing OR j.nth > 1 AND d.outcome <> 'hold')
         """,
         submission=submission_id,
         keys=[row[0] for row in repeated],

@@ -21,6 +21,7 @@ from hub.keyring import Keyring
 from hub.settings import Settings, load_settings
 from hub.tables import organisation, submission
 from mappings.catalogue import Catalogue
+from tests.factories import distinct_name
 from tests.faults.forks import Forks, submit
 from tests.sheets import identity_number
 
@@ -193,8 +194,7 @@ class KilledHub:
 def _death_line(number: int) -> str:
     born = date(1930, 1, 1) + timedelta(days=number // 400)
     order = 2 * (number % 400) + 1
-    name = "张王李赵刘陈杨黄周吴"[number % 10] + "建国"
-    return f"SW{number:06d},{name},1,01,{identity_number(f'{born:%Y%m%d}', order)},{born},2026-11-03"
+    return f"SW{number:06d},{distinct_name(number)},1,01,{identity_number(f'{born:%Y%m%d}', order)},{born},2026-11-03"
 
 
 def kill_worker(hub: KilledHub, point: str) -> tuple[int, float]:
