@@ -109,7 +109,7 @@ def reload_until(page: Page, text: str) -> None:
 def test_a_doubtful_row_is_decided_by_its_sender(page: Page, site: Site, tmp_path: Path) -> None:
     """A man of the village, one digit of his number mistyped: seen beside himself, masked, chosen, let pass."""
     sign_in(page, "gongan")
-    send(page, moves(tmp_path / "迁入人员.csv", move_in(3, 姓名="李秀英"), move_in(5)))
+    send(page, moves(tmp_path / "迁入人员.csv", move_in(3, 姓名="李秀英"), move_in(5, 姓名="王小明")))
     wait_until_final(page)
     assert counts(page) == [2, 1, 0, 1, 0]
     page.click("nav >> text=待核")
