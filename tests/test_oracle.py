@@ -36,7 +36,7 @@ from tests.oracle import Oracle
 from tests.oracle_persons import Judgement
 from tests.staged import stage
 
-EXAMPLES = int(os.environ.get("HUB_ORACLE_EXAMPLES", "900"))
+EXAMPLES = int(os.environ.get("HUB_ORACLE_EXAMPLES", "1000"))
 DISTRICT, TOWN_A, TOWN_B, TOWN_C = 1, 2, 3, 4
 VILLAGES = {5: TOWN_A, 6: TOWN_A, 7: TOWN_B, 8: TOWN_C}
 PEOPLE = ["999001199001010010", "999001199001010029", "999001199001010037", "999001199001010045"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -340,3 +344,38 @@ def test_a_job_that_fails_says_what_kind_of_error_and_no_value(caplog: pytest.Lo
     with pytest.raises(JobFailed) as failed, telling_no_values():
         raise ValueError(OLD)
     assert OLD not in caplog.text + str(failed.value) and "ValueError" in caplog.text
+
+
+KILLED_AT_THE_NUMBERS = """
+import os, signal, sys
+from pathlib import Path
+from uuid import UUID
+from hub.database import Database
+from hub.exchange import person_submission
+from hub.settings import load_settings
+from mappings.catalogue import load_catalogue
+
+url, home, decision = sys.argv[1:]
+person_submission.number_changes = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+settings = load_settings(Path(home), database_url=url, worker_url=url)
+person_submission.carry_out_decision(Database(url, "d999001"), settings, load_catalogue(), UUID(decision))
+"""
+
+
+def test_killed_just_before_its_end_a_decision_has_done_nothing_and_is_done_once_after(
+    hub: Hub, catalogue: Catalogue
+) -> None:
+    send(hub, catalogue, csv_of(move_in(1), move_in(9, 迁入日期=f"{THIS_MONTH}-05")))
+    kept, other = owner(hub, OLD), owner(hub, NEW)
+    decision = ask_merge(hub.served, hub.settings, BUREAU, kept, other, "同一人", NEW)
+    url = hub.worker.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", KILLED_AT_THE_NUMBERS, url, str(hub.settings.home), str(decision)]
+    died = subprocess.run(
+        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr[-1_000:]
+    assert (owner(hub, NEW), numbers_kept(hub)) == (other, sorted([OLD, NEW]))
+    assert read(hub, "SELECT last_seq FROM {d}.feed_head") == [(2,)]
+    assert decide(hub, catalogue, decision) == "done" == decide(hub, catalogue, decision)
+    assert (owner(hub, NEW), numbers_kept(hub)) == (kept, [NEW, NEW])
+    assert read(hub, "SELECT count(*) FROM {d}.submission WHERE kind = 'system'") == [(1,)]
