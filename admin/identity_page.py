@@ -78,8 +78,9 @@ def _identity_page(
     request: Request[Any, Any, Any], database: Database, person_id: UUID, refused: HubError | None = None
 ) -> Response[str]:
     with database.begin(reach_of(request.user)) as connection:
-        known = list_identifiers(connection, request.user, person_id)
+        # Decisions first: one taken effect between the two reads must not be told beside the old identifiers.
         decided = list_decisions(connection, request.user, person_id)
+        known = list_identifiers(connection, request.user, person_id)
     return show(
         request, "identity.html", status=refused.status if refused else 200, person_id=person_id, known=known,
         decided=decided, kinds=KINDS, decisions=DECISIONS, states=STATES,
