@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -82,6 +82,42 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     raw_files_days: int = 0  # stored uploads of finished submissions; 0: kept
 
 
+class RoundPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[rounds]`` in hub.toml: the district's calendar of the month with the towns, in days after the month's end."""
+
+    automatic: bool = True  # rounds open and close by themselves on their days; else by the bureau's command
+    month_ends_on: int = 0  # day of the month (1 to 28) on which the statistical month ends; 0: the calendar's last
+    year_begins: int = 1  # month in which the statistical year begins
+    opens_after: int = 1
+    due_after: int = 10
+    closes_after: int = 15
+    transfer_days: int = 3  # working days the town has to which a change is transferred
+    challenge_days: int = 10  # working days the source has (政务数据共享条例, art. 26)
+    remind_before: int = 3  # days before it is due
+    escalate_after: int = 3  # days after it was due
+
+
+class MailPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[mail]`` in hub.toml: where notices are sent by mail. No host: none is. The password lies in <home>/keys/mail."""
+
+    host: str = ""
+    port: int = 25
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    account: str = ""
+    sender: str = ""  # address
+
+
+class SmsPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[sms]`` in hub.toml: the gateway for short messages. No address: none are sent. The token lies in <home>/keys/sms."""
+
+    url: str = ""  # its host stands in outbound_hosts, or its network in outbound_networks
+    method: Literal["POST", "GET"] = "POST"
+    body: str = '{"phone": "{phone}", "text": "{text}"}'  # {phone}, {text}, {id} are filled in, escaped as JSON
+    content_type: str = "application/json"
+    token_header: str = "Authorization"  # noqa: S105
+    accepted: str = ""  # what the answer's body holds when it was taken; "": any 2xx
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a district can set. Sizes in bytes, times in seconds unless the name says otherwise."""
 
@@ -115,6 +151,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     verification: VerificationPolicy = VerificationPolicy()
     retention: RetentionPolicy = RetentionPolicy()
     people: PeoplePolicy = PeoplePolicy()
+    rounds: RoundPolicy = RoundPolicy()
+    mail: MailPolicy = MailPolicy()
+    sms: SmsPolicy = SmsPolicy()
     audit_anchor: Path | None = None  # where every day's audit head is written; None: <home>/audit/anchors.log
     audit_syslog: str = ""  # /dev/log or host:port: the same head, sent there too
     audit_years: int = 3  # no younger audit line is ever archived

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from mappings.comparisons import Comparison
+from mappings.round_shapes import RoundRules
 from mappings.timeline_shapes import TimelineRules
 
 Sensitivity = Literal["public", "internal", "personal", "sensitive", "clinical"]
@@ -286,6 +287,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     matching: MatchingRules = MatchingRules()
     quality: QualityRules = QualityRules()
     timeline: TimelineRules = TimelineRules()
+    rounds: RoundRules = RoundRules()
     attributes: dict[str, Attribute] = msgspec.field(default_factory=dict)
 
     def mapping_for(self, organisation: str, kind: str, record_type: str) -> Mapping | None:

@@ -12,6 +12,7 @@ from mappings.catalogue import RecordType
 from mappings.comparisons import ComparisonsSource
 from mappings.documents import Document
 from mappings.expansion import expand
+from mappings.round_shapes import RoundRules
 from mappings.sources import (
     AttributesSource,
     BrakeSource,
@@ -45,6 +46,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     matching: Read[MatchingSource]
     attributes: Read[AttributesSource]
     timelines: Read[TimelineRules]
+    rounds: Read[RoundRules]
 
     @cached_property
     def kinds(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ from mappings.expansion import expand
 from mappings.findings import Findings
 from mappings.matching_rules import matching_rules
 from mappings.quality_rules import quality_rules
+from mappings.round_shapes import RoundRules
 from mappings.rules import problems_of
 from mappings.sources import (
     AttributesSource,
@@ -76,6 +77,7 @@ def _read_findings(root: Path) -> tuple[Findings, list[Problem]]:
         matching=read([root / "matching.toml"], lambda document: document.shaped(MatchingSource)),
         attributes=read([root / "attributes.toml"], lambda document: document.shaped(AttributesSource)),
         timelines=read([root / "timeline.toml"], lambda document: document.shaped(TimelineRules)),
+        rounds=read([root / "rounds.toml"], lambda document: document.shaped(RoundRules)),
     )
     return findings, problems
 
@@ -119,6 +121,7 @@ def _catalogue(root: Path, findings: Findings) -> Catalogue:
         matching=matching_rules(findings.matching[0][1]),
         attributes={one.name: one for one in findings.attributes[0][1].attributes},
         timeline=findings.timelines[0][1],
+        rounds=findings.rounds[0][1],
         version=_digest(root),
     )
 

@@ -18,6 +18,7 @@ from mappings.findings import Findings
 from mappings.mapping_rules import mapping_problems
 from mappings.matching_rules import matching_problems
 from mappings.quality_rules import quality_problems
+from mappings.round_rules import round_problems
 from mappings.sources import CodeSetSource, FieldSource, PersonSource, RecordTypeSource
 from mappings.timeline_rules import timeline_problems
 
@@ -59,6 +60,8 @@ def problems_of(findings: Findings) -> Iterator[Problem]:
         yield from attribute_problems(document, attributes, findings)
     for document, timeline in findings.timelines:
         yield from timeline_problems(document, timeline, findings.expanded)
+    for document, rounds in findings.rounds:
+        yield from round_problems(document, rounds, findings.expanded, findings.kinds)
     for document, matching in findings.matching:
         yield from matching_problems(document, matching)
     yield from repeated_types(findings)

@@ -21,7 +21,7 @@ AS_LISTED = """
     hukou_cancel identity_correction residence_registration death_certificate cremation marriage divorce adoption
     employment unemployment social_insurance labour_transfer business_licence antenatal_booking delivery_outcome
     postnatal_visit immunisation_enrol preconception_check family_planning_service fertility_registration
-    town_verification assistance_request assistance_reply
+    town_verification town_arrival town_departure assistance_request assistance_reply
 """
 
 
@@ -61,15 +61,15 @@ def test_a_child_without_a_number_is_known_by_its_birth_certificate(whole: Catal
     assert kinds("immunisation_enrol") == ["birth_cert"]
 
 
-def test_only_birth_and_death_types_let_a_person_have_no_number(whole: Catalogue) -> None:
+def test_only_birth_and_death_types_and_what_a_town_sees_let_a_person_have_no_number(whole: Catalogue) -> None:
     free = {code for code, kind in whole.record_types.items() if kind.no_id_allowed and kind.enabled}
     births = {"birth_certificate", "birth_certificate_void", "newborn_hukou", "immunisation_enrol", "adoption"}
-    assert free == births | {"death_certificate", "cremation", "town_verification"}
+    assert free == births | {"death_certificate", "cremation", "town_verification", "town_arrival"}
 
 
 def test_moving_out_does_not_set_a_home(whole: Catalogue) -> None:
     settling = {code for code, kind in whole.record_types.items() if any(role.sets_home for role in kind.people)}
-    assert settling == {"resident_roll", "hukou_move_in", "newborn_hukou", "residence_registration"}
+    assert settling == {"resident_roll", "hukou_move_in", "newborn_hukou", "residence_registration", "town_arrival"}
 
 
 def test_types_about_pregnancy_stay_in_care_and_its_outcomes_ship_switched_off(whole: Catalogue) -> None:

@@ -55,7 +55,7 @@ def guarded_tables(catalogue: Catalogue) -> list[str]:
 
 def policies(catalogue: Catalogue) -> Iterator[Policy]:
     """All of them: for the serving roles by table, and one for the owner and the worker on each."""
-    served = [*_ledger(), *_registry(), *_people(), *_waiting(), *_log(catalogue), *_records(catalogue)]
+    served = [*_ledger(), *_registry(), *_people(), *_waiting(), *_rounds(), *_log(catalogue), *_records(catalogue)]
     for table in dict.fromkeys(policy.table for policy in served):
         yield Policy(table=table, verb="ALL", roles="CURRENT_USER, hub_worker", rows="true")
     yield from served
@@ -68,6 +68,7 @@ def _said(name: str) -> str:
     return f"(SELECT current_setting('hub.{name}', true))"
 
 
+_ORGANISATION = "(SELECT nullif(current_setting('hub.organisation', true), ''))"
 _OWN = "organisation = (SELECT nullif(current_setting('hub.organisation', true), ''))"  # '' is nobody's
 _LEDGER = "(SELECT current_setting('hub.ledger', true) = ANY (ARRAY['all', 'counts']))"
 _ALL_VALUES = "(SELECT current_setting('hub.ledger', true) = 'all')"
@@ -134,6 +135,30 @@ def _waiting() -> Iterator[Policy]:
     seen = f"EXISTS (SELECT 1 FROM {{d}}.held_row h WHERE {row})"
     yield Policy(table="held_candidate", verb="SELECT", roles=SERVING, rows=seen)
     yield Policy(table="comparison_item", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
+
+
+def _rounds() -> Iterator[Policy]:
+    """What a town is asked, of its own area; challenges of both sides; who makes a figure, where they live."""
+    asked = f"{_BY_AREA} AND ARRAY[village, town] && {_AREAS} OR {_LEDGER}"
+    yield Policy(table="round_item", verb="SELECT", roles=SERVING, rows=asked)
+    told = "EXISTS (SELECT 1 FROM {d}.round_item i WHERE i.item_id = round_change.item_id)"
+    yield Policy(table="round_change", verb="SELECT", roles=SERVING, rows=told)
+    sides = f"raised_by = {_ORGANISATION} OR against = {_ORGANISATION} OR {_ALL_VALUES}"
+    yield Policy(table="challenge", verb="ALL", roles=SERVING, rows=sides)
+    for table in ("roll_check", "roll_item"):
+        yield Policy(table=table, verb="ALL", roles=SERVING, rows=_OWN)
+    places = "p.area_id IN (balance_movement.from_area, balance_movement.to_area)"
+    there = f"EXISTS (SELECT 1 FROM {{d}}.area_place p WHERE {places} AND ARRAY[p.leaf_id, p.town_id] && {_AREAS})"
+    yield Policy(
+        table="balance_movement", verb="SELECT", roles=SERVING, rows=f"{_BY_AREA} AND {there} OR {_ALL_VALUES}"
+    )
+    living = f"p.area_id = resident_stock.area AND ARRAY[p.leaf_id, p.town_id] && {_AREAS}"
+    lives = f"{_BY_AREA} AND EXISTS (SELECT 1 FROM {{d}}.area_place p WHERE {living})"
+    yield Policy(table="resident_stock", verb="SELECT", roles=SERVING, rows=lives)
+    yield Policy(table="notice", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
+    yield Policy(table="contact", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
+    sent = "EXISTS (SELECT 1 FROM {d}.notice n WHERE n.notice_id = notice_sending.notice_id)"
+    yield Policy(table="notice_sending", verb="ALL", roles=SERVING, rows=sent)
 
 
 def _log(catalogue: Catalogue) -> Iterator[Policy]:

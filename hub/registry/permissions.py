@@ -25,6 +25,9 @@ class Right(StrEnum):
     WORK_COMPARISON = "work-comparison"  # items of the standing checks given to one's own unit
     READ_QUALITY = "read-quality"  # quality figures: of one's own organisation, the bureau of all
     VERIFY_PEOPLE = "verify-people"  # names and numbers in, match or not out, nothing else
+    READ_ROUND = "read-round"  # how far the month's rounds are: a town its own, the bureau all, without persons
+    MANAGE_ROUND = "manage-round"  # bureau: open and close rounds, let differences pass, remind
+    WORK_CHALLENGE = "work-challenge"  # challenges of one's own unit: raised, answered, closed
     UNMASK = "unmask"  # one masked value of what one may see, with a reason
     READ_REGISTRY = "read-registry"  # record types, areas, organisations
     MANAGE_REGISTRY = "manage-registry"  # held by no role: a confirmed request carries it
@@ -40,19 +43,19 @@ _STAFF = frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})
 _SENDERS = _STAFF | {Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE}
 _DESK = {
     Right.UNMASK, Right.CONFIRM_SUBMISSION, Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON,
-    Right.READ_QUALITY, Right.VERIFY_PEOPLE,
+    Right.READ_QUALITY, Right.VERIFY_PEOPLE, Right.WORK_CHALLENGE,
 }  # fmt: skip
 
 ROLES: dict[str, frozenset[Right]] = {
     "department_clerk": _SENDERS | _DESK,
     "data_officer": _STAFF
     | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION, Right.READ_QUALITY},
-    "town_officer": _SENDERS | _DESK | {Right.READ_CHANGE_LIST, Right.JUDGE_PERSON},
+    "town_officer": _SENDERS | _DESK | {Right.READ_CHANGE_LIST, Right.JUDGE_PERSON, Right.READ_ROUND},
     "care_worker": _SENDERS | _DESK,
     "bureau_operator": _STAFF
     | {Right.READ_ALL_SUBMISSIONS, Right.UNMASK, Right.READ_PERSON, Right.JUDGE_PERSON, Right.READ_QUALITY}
-    | {Right.WORK_COMPARISON},
-    "bureau_leader": frozenset({Right.SIGNED_IN, Right.READ_MEASURES}),
+    | {Right.WORK_COMPARISON, Right.READ_ROUND, Right.MANAGE_ROUND, Right.WORK_CHALLENGE},
+    "bureau_leader": frozenset({Right.SIGNED_IN, Right.READ_MEASURES, Right.READ_ROUND}),
     "system_administrator": _STAFF | {Right.ASK_ACCESS},
     "security_administrator": frozenset({Right.SIGNED_IN, Right.MANAGE_ACCOUNTS}),
     "auditor": frozenset({Right.SIGNED_IN, Right.READ_AUDIT}),
