@@ -100,6 +100,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: str | None = None
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
+    disputed: bool = False  # somebody challenges the record; its source is asked
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

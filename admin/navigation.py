@@ -31,6 +31,7 @@ PAGES = (
     ),
     PageLink(path="/submissions/new", title=N_("上传报送"), part="month", rights=(Right.SUBMIT,)),
     PageLink(path="/templates", title=N_("报送模板"), part="month", rights=(Right.SUBMIT,)),
+    PageLink(path="/notices", title=N_("提醒"), part="month", rights=(Right.READ_SUBMISSION, Right.READ_ROUND)),
     PageLink(path="/held", title=N_("待核"), part="judge", rights=(Right.DECIDE_HELD, Right.READ_ALL_SUBMISSIONS)),
     PageLink(path="/pairs", title=N_("疑似同一人"), part="judge", rights=(Right.JUDGE_PERSON,)),
     PageLink(path="/comparisons", title=N_("比对"), part="judge", rights=(Right.WORK_COMPARISON,)),

@@ -21,6 +21,7 @@ from admin.effect_page import EffectController
 from admin.held_page import HeldPageController
 from admin.identity_page import IdentityController
 from admin.keys_desk import KeysController, new_keys_router
+from admin.notices_page import ContactController, NoticeController
 from admin.own_account import OwnAccountController
 from admin.pairs_page import PairController
 from admin.people_pages import PeopleController
@@ -48,6 +49,8 @@ def panel_router(max_file_bytes: int) -> Router:
     pages: list[type[Controller] | Router] = [
         SignInController,
         OwnAccountController,
+        NoticeController,
+        ContactController,
         SubmissionController,
         ColumnsController,
         EffectController,

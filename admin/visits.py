@@ -19,12 +19,14 @@ from litestar.middleware.authentication import AbstractAuthenticationMiddleware,
 from sqlalchemy import Connection
 
 from admin.language import Language, chosen_language
-from hub.database import Database, utc_now
+from hub.casework.notices import count_unread
+from hub.database import Database, set_reach, utc_now
 from hub.errors import NotAllowed
 from hub.keyring import Keyring
 from hub.origins import client_address
 from hub.registry.accounts import actor_of
 from hub.registry.organisations import Organisation, find_organisation
+from hub.registry.scope import reach_of
 from hub.registry.sessions import Session, find_session
 from hub.settings import AccountPolicy
 
@@ -55,6 +57,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     session: Session | None = None
     pending: Session | None = None  # the password was right, the second factor is still missing: not signed in
     organisation: Organisation | None = None
+    unread: int = 0  # notices of the account's unit that nobody there has read
 
     def check_token(self, token: str | None) -> None:
         if not hmac.compare_digest((token or "").encode(), self.token.encode()):
@@ -137,7 +140,9 @@ def _recognise(
     if session.level != "full":
         return AuthenticationResult(user=None, auth=msgspec.structs.replace(visit, pending=session))
     its = find_organisation(connection, actor.organisation)
-    return AuthenticationResult(user=actor, auth=msgspec.structs.replace(visit, session=session, organisation=its))
+    set_reach(connection, reach_of(actor))
+    known = {"session": session, "organisation": its, "unread": count_unread(connection, actor)}
+    return AuthenticationResult(user=actor, auth=msgspec.structs.replace(visit, **known))
 
 
 def _issue(keyring: Keyring) -> str:

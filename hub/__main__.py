@@ -7,6 +7,7 @@ import typer
 from hub.commands.accounts import account
 from hub.commands.areas import area
 from hub.commands.audit import audit
+from hub.commands.calendar import calendar
 from hub.commands.channels import channels
 from hub.commands.columns import columns
 from hub.commands.comparisons import comparisons
@@ -16,6 +17,7 @@ from hub.commands.held import held
 from hub.commands.keeping import keeping
 from hub.commands.keys import key
 from hub.commands.matching import matching
+from hub.commands.notices import contacts, notices
 from hub.commands.people import people
 from hub.commands.people_deciding import people_deciding
 from hub.commands.people_reading import people_reading
@@ -45,6 +47,9 @@ app.add_typer(account, name="account")
 app.add_typer(channels, name="channels")
 app.add_typer(comparisons, name="compare")
 app.add_typer(held, name="held")
+app.add_typer(notices, name="notices")
+app.add_typer(contacts, name="contact")
+app.add_typer(calendar, name="calendar")
 for verbs in (profiles, people_reading, people_deciding, verifying, erasing, matching):
     people.add_typer(verbs)
 app.add_typer(people, name="people")

@@ -7,24 +7,24 @@ late, or not at all (the sweep finds it) without effect on the result.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import UUID
 
-import msgspec
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy, SyncPsycopgConnector
 from procrastinate.manager import JobManager
 from sqlalchemy import Connection, select, update
 
-from hub import audit
+from hub import following
+from hub.accepting import Accepted as Accepted
+from hub.accepting import accept as accept
+from hub.accepting import enqueue as enqueue
 from hub.database import NOTHING, Database, Reach, driver, run_sql, utc_now
-from hub.errors import HubError
 from hub.exchange import effect, person_submission, pipeline, receipts, receive, retention
 from hub.faults import point
 from hub.keyring import Keyring
@@ -32,12 +32,11 @@ from hub.operations import audit_anchors
 from hub.operations.job_errors import JobFailed, place_of, telling_no_values
 from hub.people import comparison, profiles
 from hub.people.pairs import find_pairs
-from hub.registry.permissions import SYSTEM_ACTOR, Actor, Right
+from hub.registry.permissions import SYSTEM_ACTOR, Right
 from hub.registry.rights import declares
-from hub.registry.scope import reach_of
 from hub.settings import Settings
 from hub.tables import submission
-from mappings.catalogue import Catalogue, load_catalogue
+from mappings.catalogue import Catalogue
 
 MOST_ATTEMPTS = 5
 HEARTBEAT_SECONDS = 10.0
@@ -53,64 +52,6 @@ _PRESENCE = (7_215, 2)  # advisory lock every living worker holds, shared
 log = logging.getLogger("hub.jobs")
 queue = App(connector=SyncPsycopgConnector())  # never opened: a worker puts its own pool in its place
 _on_the_callers_connection = JobManager(SyncPsycopgConnector())
-
-
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a door may tell its sender: the bytes are safe and have a number."""
-
-    submission_id: UUID
-    receipt_number: str
-    state: str
-    repeated: bool
-
-
-def accept(
-    database: Database,
-    settings: Settings,
-    actor: Actor,
-    *,
-    stream: BinaryIO,
-    file_name: str,
-    record_type: str,
-    organisation: str,
-    period: str | None,
-    door: str,
-    dry_run: bool = False,
-    operation_id: str | None = None,
-    kind: str = "regular",
-    expected_sha256: str | None = None,
-    catalogue: Catalogue | None = None,
-) -> Accepted:
-    """The one gate behind every door: bytes on disk, ledger row and job together, or a HubError and nothing kept."""
-    sending = receive.Sending(
-        organisation=organisation,
-        record_type=record_type,
-        period=period,
-        file_name=file_name,
-        door=door,
-        kind=kind,
-        dry_run=dry_run,
-        operation_id=operation_id,
-    )
-    _admit(database, actor, sending, catalogue or _catalogue())
-    with receive.stored(settings, stream, expected_sha256) as file:
-        received = _enter(database, settings, actor, file, sending)
-    point("accept.after_commit")
-    return Accepted(
-        submission_id=received.submission_id,
-        receipt_number=received.receipt_number,
-        state=received.state,
-        repeated=received.repeated,
-    )
-
-
-def enqueue(connection: Connection, submission_id: UUID, organisation: str, record_type: str) -> None:
-    """Queue the submission's job in this transaction. One sender's files of one type run in the order they came."""
-    raw = driver(connection)
-    job = run_submission.configure(lock=f"{organisation}/{record_type}").job
-    raw.execute("SET LOCAL search_path = jobs")
-    _on_the_callers_connection.defer_job(job.evolve(task_kwargs={"submission_id": str(submission_id)}), connection=raw)
-    raw.execute("SET LOCAL search_path TO DEFAULT")
 
 
 def enqueue_decision(connection: Connection, decision_id: UUID) -> None:
@@ -208,6 +149,7 @@ def run_submission(context: JobContext, submission_id: str) -> None:
     point("job.started")
     try:
         pipeline.run(database, settings, UUID(submission_id))
+        following.follow(database, settings, _catalogue(), UUID(submission_id))
     except Exception as wrong:
         _note_failure(database, context, UUID(submission_id), wrong)
         raise JobFailed(type(wrong).__name__) from None
@@ -242,8 +184,10 @@ async def retry_stalled(context: JobContext, timestamp: int) -> None:
 @queue.periodic(cron="* * * * *")
 @queue.task(name="sweep_submissions", pass_context=True, queueing_lock="sweep_submissions")
 def sweep_submissions(context: JobContext, timestamp: int) -> None:
-    """Find submissions nobody is working on."""
-    sweep(_tools(context)[0])
+    """Find submissions nobody is working on, and returned lists of which something was not sent on."""
+    database, settings = _tools(context)
+    sweep(database)
+    following.follow_all(database, settings, _catalogue())
 
 
 @declares(Right.SYSTEM)
@@ -309,33 +253,8 @@ async def tidy(context: JobContext, timestamp: int) -> None:
 # ---- beneath ----
 
 
-@functools.cache
 def _catalogue() -> Catalogue:
-    return load_catalogue()
-
-
-def _admit(database: Database, actor: Actor, sending: receive.Sending, catalogue: Catalogue) -> None:
-    """Refuse early, and note the refusal: it must outlive the transaction it ends."""
-    try:
-        with database.begin(reach_of(actor)) as connection:
-            receive.admit(connection, catalogue, actor, sending)
-    except HubError as refused:
-        with database.begin() as connection:
-            facts = {"record_type": sending.record_type, "problem": refused.problem}
-            audit.record(connection, actor, Right.SUBMIT, sending.organisation, "refused", **facts)
-        raise
-
-
-def _enter(
-    database: Database, settings: Settings, actor: Actor, file: receive.StoredFile, sending: receive.Sending
-) -> receive.Received:
-    with database.begin(reach_of(actor)) as connection:
-        received = receive.receive(connection, settings, actor, file, sending)
-        point("accept.before_enqueue")
-        if received.must_run:
-            enqueue(connection, received.submission_id, sending.organisation, sending.record_type)
-        point("accept.before_commit")
-    return received
+    return pipeline.catalogue_in_force()
 
 
 async def _work(database: Database, settings: Settings, *, wait: bool, concurrency: int, alone: bool) -> None:

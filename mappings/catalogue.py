@@ -93,6 +93,7 @@ class RecordType(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     no_id_allowed: bool = False  # newborn and death types: a person may have no identity number yet
     date_precision: Literal["day", "month"] = "day"
     dropped_headers: tuple[str, ...] = ()  # columns dropped at the door, and said so on the receipt (own + common)
+    key_missing: str = ""  # row error where a part of the key is empty; "": the usual one
     corrects_identity: bool = False  # identity_correction: new_id becomes an identifier of the person
     file: str = ""
 

@@ -48,7 +48,8 @@ def expand(source: RecordTypeSource, file: str, common_dropped: tuple[str, ...])
         event_date=source.event_date, sources=source.sources, people=tuple(map(role_of, source.people)),
         fields=(*parts, *own), enabled=source.enabled, restricted=source.restricted,
         sharing=source.sharing, all_or_nothing=source.all_or_nothing, no_id_allowed=source.no_id_allowed,
-        date_precision=source.date_precision, corrects_identity=source.corrects_identity, file=file,
+        date_precision=source.date_precision, corrects_identity=source.corrects_identity, key_missing=source.key_missing,
+        file=file,
         dropped_headers=tuple(dict.fromkeys((*source.dropped_headers, *common_dropped))),
     )  # fmt: skip
 

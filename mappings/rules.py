@@ -76,6 +76,7 @@ def record_type_problems(document: Document, source: RecordTypeSource, findings:
     yield from name_problems(document, source, expanded)
     yield from code_set_references(document, source, findings)
     yield from key_problems(document, source, expanded)
+    yield from key_missing_problems(document, source, findings)
     yield from source_problems(document, source, expanded, findings)
 
 
@@ -155,6 +156,12 @@ def code_set_reference(document: Document, index: int, field: FieldSource, findi
         )
     elif field.code_set and field.code_set not in findings.known_code_sets:
         yield document.problem(f"没有这一代码集 unknown code set: {field.code_set}", "fields", index, "code_set")
+
+
+def key_missing_problems(document: Document, source: RecordTypeSource, findings: Findings) -> Iterator[Problem]:
+    known = {code for _, kinds in findings.row_errors for code in kinds}
+    if source.key_missing and source.key_missing not in known:
+        yield document.problem(f"没有这一差错代码 unknown row error: {source.key_missing}", "key_missing")
 
 
 def key_problems(document: Document, source: RecordTypeSource, expanded: RecordType) -> Iterator[Problem]:

@@ -70,6 +70,7 @@ class RecordTypeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     date_precision: Literal["day", "month"] = "day"
     dropped_headers: tuple[str, ...] = ()
     corrects_identity: bool = False
+    key_missing: str = ""
 
 
 class CodeSource(Code, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from hub.api.decisions import DecisionController
 from hub.api.files import FileController
 from hub.api.health import HealthController
 from hub.api.held import HeldController
+from hub.api.notices import NoticeController
 from hub.api.people import PeopleApiController
 from hub.api.quality import QualityController
 from hub.api.registry import RegistryController
@@ -36,6 +37,7 @@ def api_routers(max_file_bytes: int) -> list[Router]:
         _room(VerificationController, "people", LARGEST_BODY),
         _room(RegistryController, "registry"),
         _room(ComparisonController, "comparisons"),
+        _room(NoticeController, "notices"),
         _room(TokenController, "tokens"),
         _room(SigningKeyController, "keys"),
     ]

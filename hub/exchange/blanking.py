@@ -22,7 +22,7 @@ from hub.tables.version_sql import version_columns
 from mappings.catalogue import RecordType, Role
 
 _PARTS = ("ref", "area", "as")  # who, where, under which number they were sent
-_ENVELOPE = 10  # columns of a version before those of its people
+_ENVELOPE = 11  # columns of a version before those of its people
 _CHOSEN = (
     "d.submission_id = :submission AND d.record_type = '{code}' AND d.row_no < 0 AND d.outcome IN ('void', 'update')"
 )

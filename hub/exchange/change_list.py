@@ -141,6 +141,7 @@ def _read_changes(
 _TOUCHED = """
 SELECT c.seq, c.record_type FROM {d}.change_log c JOIN {d}.submission_kind s USING (submission_id)
  WHERE c.seq > :after AND c.seq <= :last AND c.record_type = ANY (:types) AND s.kind <> 'backfill'
+   AND c.op NOT IN ('dispute', 'settle')
    AND (c.areas_before && :own ::int[] OR c.areas_after && :own ::int[])
  ORDER BY c.seq DESC LIMIT :most
 """

@@ -89,7 +89,10 @@ class Vocabulary:
         self._learn_roles(record_type, rules)
         self._learn_fields(record_type, {rule.field for rule in rules})
         mapped = {rule.field for rule in rules} or {field.name for field in record_type.fields}
-        self.required = tuple(field.name for field in record_type.fields if field.required and field.name in mapped)
+        needed = {field.name for field in record_type.fields if field.required}
+        if record_type.key_missing:  # rows may lack their key, a sheet may not: it would be read for another type's
+            needed |= set(record_type.natural_key)
+        self.required = tuple(field.name for field in record_type.fields if field.name in needed & mapped)
 
     def lookup(self, group: str, header: str) -> tuple[str, int] | None:
         """A group over a header must fit too; one that names nobody (基本情况) may be looked through."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from hub.casework.verdict_rows import REFUSING, UNANSWERED
 from hub.database import run_sql, utc_now
 from hub.exchange.homes import persons_to_settle, settle_homes
 from hub.exchange.numbers import settle_numbers
@@ -119,6 +120,8 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
             SELECT n.*, r.record_id, r.version AS old_version, r.areas AS old_areas,
                    r.content_digest AS old_digest,
                    CASE
+                       WHEN n.doubt = '{UNANSWERED}' THEN 'unchanged'
+                       WHEN n.doubt IN {REFUSING} THEN 'refuse'
                        WHEN n.doubt IS NOT NULL OR n.disagree OR n.taken THEN 'hold'
                        WHEN r.record_id IS NULL THEN CASE n.change_kind WHEN 'void' THEN 'refuse' ELSE 'new' END
                        WHEN n.change_kind = 'void' THEN CASE WHEN r.voided THEN 'unchanged' ELSE 'void' END
@@ -327,7 +330,7 @@ def insert_new(connection: Connection, submission_id: UUID, source: str, record_
         f"""
         INSERT INTO {{d}}.rec_{record_type.code} ({", ".join(version_columns(record_type))})
         SELECT d.record_id, 1, :source, d.record_key, false, d.submission_id, d.row_no, :now, d.content_digest,
-               d.areas_after, {", ".join([*people, *fields])}
+               d.areas_after, false, {", ".join([*people, *fields])}
         FROM {{d}}.difference d
         JOIN {{d}}.stg_{record_type.code} s ON {SAME_ROW}
         WHERE d.submission_id = :submission AND d.outcome = 'new'

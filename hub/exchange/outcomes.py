@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, update
 
+from hub.casework.verdict_rows import REFUSING, UNANSWERED
 from hub.database import run_sql, utc_now
 from hub.tables import submission
 from hub.tables.version_sql import SAME_ROW
@@ -16,6 +17,8 @@ from mappings.catalogue import RecordType
 _USED = ("returned_rows",)  # as many as the file has rows, and needed no more once it is merged
 _COMPARISON = 900  # error numbers below are the check's
 _LEVELS = {
+    **dict.fromkeys(REFUSING, "error"),
+    UNANSWERED: "note",
     "E_VOID_UNKNOWN": "error",
     "W_NAME_DIFFERS": "warning",
     "N_OLDER_VERSION": "note",

@@ -22,9 +22,10 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.exc import DBAPIError
 
 from adapters.formats.sandbox import Limits
+from hub.casework.verdict_rows import AnswerContext
 from hub.database import Database, new_uuids, run_sql, utc_now
 from hub.errors import ColumnsUnconfirmed, FileRefused, NotFound
-from hub.exchange import brake, effect, held, outcomes, receipts, release, staging, threads
+from hub.exchange import brake, effect, held, outcomes, receipts, release, staging, threads, town_word
 from hub.exchange.changelog import number_changes
 from hub.exchange.check import CheckContext, check
 from hub.exchange.header_choices import load_choices
@@ -66,7 +67,7 @@ def run(database: Database, settings: Settings, submission_id: UUID, catalogue: 
     point("pipeline.start")
     state = _patiently(lambda: _read_file(database, settings, known, keyring, submission_id))
     if state == "checked":
-        state = _patiently(lambda: _change_register(database, known, keyring, submission_id))
+        state = _patiently(lambda: _change_register(database, settings, known, keyring, submission_id))
         point("pipeline.after_commit")
     if state in ("merged", "previewed", "refused"):
         tidy(database, submission_id)
@@ -218,7 +219,9 @@ def _refuse(database: Database, keyring: Keyring, submission_id: UUID, refused: 
     return "refused"
 
 
-def _change_register(database: Database, catalogue: Catalogue, keyring: Keyring, submission_id: UUID) -> str:
+def _change_register(
+    database: Database, settings: Settings, catalogue: Catalogue, keyring: Keyring, submission_id: UUID
+) -> str:
     """Link, merge, receipt and change log in one transaction; the counter row is taken last."""
     started = time.monotonic()
     try:
@@ -229,13 +232,14 @@ def _change_register(database: Database, catalogue: Catalogue, keyring: Keyring,
             if row.released_by is not None and "checked" in row.facts:
                 row = outcomes.forget(connection, row)
             record_type = catalogue.record_types[row.record_type]
-            counted = _apply(connection, row, record_type, catalogue)
+            counted = _apply(connection, row, record_type, catalogue, _answering(settings, keyring, row))
             _refuse_unusual(connection, row, counted, record_type, catalogue)
             outcomes.note(connection, row, counted, "merged", **_noticed(connection, row, counted, record_type))
             if row.kind == "release":
                 release.finish_release(connection, row, record_type)
             if row.held + counted.held:
                 held.note_held(connection, row, record_type)
+            town_word.take_effect(connection, settings, catalogue, row)
             _finish(connection, keyring, submission_id)
             point("pipeline.before_commit")
     except _SetAside as aside:
@@ -246,9 +250,19 @@ def _change_register(database: Database, catalogue: Catalogue, keyring: Keyring,
     return "merged"
 
 
-def _apply(connection: Connection, row: Row[Any], record_type: RecordType, catalogue: Catalogue) -> outcomes.Counted:
+def _answering(settings: Settings, keyring: Keyring, row: Row[Any]) -> AnswerContext:
+    """What a town's answers are judged by; a row that a person let pass contradicts nobody any more."""
+    today = row.received_at.astimezone(ZoneInfo(settings.time_zone)).date()
+    return AnswerContext(key=keyring.digest_key, today=today, released=row.kind == "release")
+
+
+def _apply(
+    connection: Connection, row: Row[Any], record_type: RecordType, catalogue: Catalogue, answering: AnswerContext
+) -> outcomes.Counted:
     if row.kind == "undo":
         return apply_undo(connection, row, record_type, catalogue)
+    wait_for_turn(connection, record_type)
+    town_word.hold_against_list(connection, row, record_type, catalogue, answering)
     released = row if row.kind == "release" else None
     return apply_staged(
         connection, row.submission_id, row.organisation, record_type, catalogue, row.received, released=released

@@ -41,7 +41,8 @@ def page_statement(definition: SliceDefinition, catalogue: Catalogue) -> tuple[s
                (SELECT string_agg(json_build_object('seq', seq, 'delivery_no', delivery_no, 'op', op,
                        'record_type', record_type, 'record_id', record_id, 'person_id', person_id, 'version', version,
                        'recorded_at', recorded_at, 'before', CASE WHEN op <> 'enter' THEN before END,
-                       'after', CASE WHEN op <> 'leave' THEN after END, 'source', source)::text, E',\\n' ORDER BY seq)
+                       'after', CASE WHEN op <> 'leave' THEN after END, 'source', source,
+                       'disputed', disputed)::text, E',\\n' ORDER BY seq)
                 FROM numbered)
         FROM head
     """
@@ -49,7 +50,7 @@ def page_statement(definition: SliceDefinition, catalogue: Catalogue) -> tuple[s
 
 
 def slice_statement(one: SliceType, definition: SliceDefinition, catalogue: Catalogue) -> tuple[str, Values]:
-    """The records of one type that are in the slice now: id, person, version, source and the subscribed fields as JSON."""
+    """The records of one type that are in the slice now: id, person, version, source, mark, subscribed fields as JSON."""
     values: Values = {}
     record_type = catalogue.record_types[one.record_type]
     tests = ["NOT v.voided", *conditions(one, "v", 0, values)]
@@ -57,7 +58,8 @@ def slice_statement(one: SliceType, definition: SliceDefinition, catalogue: Cata
         tests.append("v.areas && CAST(:areas AS integer[])")
         values["areas"] = list(definition.areas)
     return (
-        f"SELECT v.record_id, {_main_person(record_type, 'v')}, v.version, v.source, {_payload(one, record_type, 'v')}"
+        f"SELECT v.record_id, {_main_person(record_type, 'v')}, v.version, v.source, v.disputed,"
+        f" {_payload(one, record_type, 'v')}"
         f" FROM {{d}}.rec_{record_type.code} v {_sealed_join(one, record_type, 'v')} WHERE {' AND '.join(tests)}"
         " ORDER BY v.record_id",
         values,
@@ -70,7 +72,7 @@ def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Va
     A version outside the slice's areas is not needed, and row security does not show it: what left has no after.
     """
     record_type = catalogue.record_types[one.record_type]
-    watched = [*one.fields, "person", *(["clinical"] if _clinical(one, record_type) else [])]
+    watched = [*one.fields, "person", "disputed", *(["clinical"] if _clinical(one, record_type) else [])]
     watched += [each.field for each in one.conditions]
     values[f"watched_{number}"] = watched
     within_before, within_after = "true", "true"
@@ -88,6 +90,7 @@ def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Va
                CASE WHEN is_in THEN a.person_id ELSE b.person_id END AS person_id, l.version,
                to_char(l.recorded_at AT TIME ZONE 'UTC', {_INSTANT}) AS recorded_at,
                CASE WHEN is_in THEN a.source ELSE b.source END AS source,
+               CASE WHEN is_in THEN a.disputed ELSE b.disputed END AS disputed,
                CASE WHEN was AND NOT is_in THEN 'leave' WHEN is_in AND NOT was THEN 'enter'
                     WHEN was AND is_in AND coalesce(l.changed_fields && CAST(:watched_{number} AS text[]), true)
                     THEN 'update' END AS op,
@@ -106,7 +109,7 @@ def _version(one: SliceType, record_type: RecordType, version: str) -> str:
     """One version of a record by its key, wherever it is kept: two index look-ups, never a scan."""
     tested = "".join(f", v.{each.field}" for each in one.conditions)
     columns = (
-        f"v.record_id, v.voided, v.source, {_main_person(record_type, 'v')} AS person_id,"
+        f"v.record_id, v.voided, v.source, v.disputed, {_main_person(record_type, 'v')} AS person_id,"
         f" {_payload(one, record_type, 'v')} AS payload{tested}"
     )
     return " UNION ALL ".join(

@@ -274,12 +274,13 @@ def query_slice(
         statement, values = slice_statement(one, definition, context.catalogue)
         prose = text(statement.replace("{d}", district_of(connection)))
         rows = connection.execute(prose.execution_options(stream_results=True, max_row_buffer=5_000), values)
-        for record_id, person_id, version, source, payload in rows:
+        for record_id, person_id, version, source, disputed, payload in rows:
             if wanted:
                 open_sealed(payload, wanted[one.record_type], context.keyring)
             yield {
                 "record_type": one.record_type, "record_id": str(record_id),
-                "person_id": str(person_id) if person_id else None, "version": version, "source": source, "after": payload,
+                "person_id": str(person_id) if person_id else None, "version": version, "source": source,
+                "disputed": disputed, "after": payload,
             }  # fmt: skip
 
 

@@ -14,6 +14,9 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
+from hub.casework.contacts import units_without_contact
+from hub.casework.notice_sending import count_failed
+from hub.casework.sending_ways import mail_problem, sms_problem
 from hub.database import Database, run_sql, utc_now
 from hub.errors import PendingMigration
 from hub.exchange.changelog import verify_feed
@@ -33,6 +36,7 @@ _LEAST_FREE_BYTES, _LOW_FREE_BYTES = 1 << 30, 5 << 30
 _LATE_JOB = timedelta(minutes=10)
 _STUCK_TRANSACTION = timedelta(minutes=15)
 _OLD_BACKUP = timedelta(days=2)
+_LATELY = timedelta(days=7)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -297,6 +301,25 @@ def _channels_work(patient: Patient) -> Finding:
     return _finding("D_CHANNELS", "warn" if declared else "ok", "对外通道 channels", ", ".join(declared), fix)
 
 
+def _notices_go_out(patient: Patient) -> Finding:
+    """The ways that are set up work, and nothing was given up lately."""
+    problems = [problem for problem in (mail_problem(patient.settings), sms_problem(patient.settings)) if problem]
+    if failed := count_failed(patient.connection, utc_now() - _LATELY):
+        problems.append(f"未发出 given up: {failed}")
+    fix = "检查 [mail]、[sms] 与 keys/mail、keys/sms，再运行 hub notices test。 Check them, then hub notices test."
+    return _finding("D_NOTICES", "warn" if problems else "ok", "提醒发送 notices go out", "; ".join(problems), fix)
+
+
+def _towns_can_be_told(patient: Patient) -> Finding:
+    """Where mail or short messages are set up, every town has somebody to be told."""
+    is_set_up = patient.settings.mail.host or patient.settings.sms.url
+    silent = units_without_contact(patient.connection) if is_set_up else []
+    fix = "请镇街在“提醒联系人”登记，或运行 hub contact add。 Let the town enter a contact, or hub contact add."
+    return _finding(
+        "D_CONTACTS", "warn" if silent else "ok", "镇街有联系人 towns can be told", ", ".join(silent[:5]), fix
+    )
+
+
 def _profiles_follow(patient: Patient) -> Finding:
     """What is known of people stands where the change log does, or nearly."""
     behind = lag(patient.connection)
@@ -332,6 +355,8 @@ _ABOUT_THE_DATABASE: tuple[Question, ...] = (
     _files_are_there,
     _raw_files_expire,
     _channels_work,
+    _notices_go_out,
+    _towns_can_be_told,
     _profiles_follow,
     _held_rows_are_true,
     _feed_is_whole,

@@ -44,6 +44,7 @@ ENVELOPE = {
     "recorded_at": "timestamp with time zone NOT NULL",
     "content_digest": "bytea NOT NULL",
     "areas": "integer[] NOT NULL",
+    "disputed": "boolean NOT NULL DEFAULT false",  # while a challenge stands
 }
 
 
@@ -96,9 +97,9 @@ def _needed(connection: Connection, record_type: RecordType) -> Iterator[str]:
 
 def _additions(table: str, wanted: dict[str, str], existing: dict[str, str]) -> Iterator[str]:
     for name, kind in wanted.items():
-        plain = kind.replace(" NOT NULL", "").replace(' COLLATE "C"', "")
+        plain = kind.replace(" NOT NULL", "").replace(' COLLATE "C"', "").partition(" DEFAULT ")[0]
         if name not in existing:
-            yield f"ALTER TABLE {{d}}.{table} ADD COLUMN {name} {plain}"
+            yield f"ALTER TABLE {{d}}.{table} ADD COLUMN {name} {kind if ' DEFAULT ' in kind else plain}"
         elif existing[name] != plain:
             raise IncompatibleRecordType(f"{table}.{name}: {existing[name]} -> {plain}")
 

@@ -53,7 +53,7 @@ change_log = Table(
     Column("record_type", Text, nullable=False),
     Column("record_id", Uuid, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("op", Text, nullable=False),  # new update void restore reroute relink
+    Column("op", Text, nullable=False),  # new update void restore reroute relink dispute settle
     Column("changed_fields", ARRAY(Text)),  # NULL for new, void, restore: all of them
     Column("areas_before", ARRAY(Integer)),
     Column("areas_after", ARRAY(Integer)),
@@ -68,7 +68,7 @@ difference = Table(
     Column("submission_id", Uuid, primary_key=True),
     Column("row_no", Integer, primary_key=True, autoincrement=False),  # < 0: a record re-routed, not a row sent
     Column("record_type", Text, nullable=False),
-    Column("outcome", Text, nullable=False),  # new update void restore reroute relink unchanged hold refuse
+    Column("outcome", Text, nullable=False),  # an op of the log; unchanged hold refuse
     Column("record_id", Uuid),
     Column("version", Integer),
     Column("record_key", Text),

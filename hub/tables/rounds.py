@@ -127,6 +127,7 @@ challenge = Table(
     Column("person_id", Uuid),
     Column("areas", ARRAY(Integer), nullable=False, server_default="{}"),  # of the record then: who may look at it
     Column("submission_id", Uuid),  # the return, or the report, it comes from
+    Column("insisted", Integer, nullable=False, server_default="0"),  # how often an answer was not accepted
     Column("opened_version", Integer),  # of the record: from here on it is marked as disputed
     Column("settled_version", Integer),  # from here on it is not
     CheckConstraint("kind IN ('value','untrue','nobody','elsewhere','unreported')", name="kind_known"),

@@ -7,7 +7,7 @@ from mappings.catalogue import RecordType, Role
 # The staged row (s) of a difference row (d). The coalesce keeps the planner from fixing the submission on both sides:
 # with stale statistics it would compare every row of one with every row of the other.
 SAME_ROW = "s.row_no = d.row_no AND s.submission_id = coalesce(d.submission_id, :submission)"
-CHANGES = "('new', 'update', 'void', 'restore', 'reroute', 'relink')"
+CHANGES = "('new', 'update', 'void', 'restore', 'reroute', 'relink', 'dispute', 'settle')"
 
 
 def identifier_joins(
@@ -113,7 +113,7 @@ def version_columns(record_type: RecordType) -> list[str]:
     people += [f"{role.role}_as" for role, _ in number_fields(record_type)]
     fields = [field.name for field in record_type.plain_fields]
     envelope = ["record_id", "version", "source", "record_key", "voided", "submission_id", "row_no", "recorded_at"]
-    return [*envelope, "content_digest", "areas", *people, *fields]
+    return [*envelope, "content_digest", "areas", "disputed", *people, *fields]
 
 
 def current_number(column: str) -> str:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from hub import jobs
+from hub import accepting
 from hub.database import Database
 from hub.exchange import outcomes, pipeline, receipts, receive
 from hub.exchange.changelog import number_changes
@@ -88,7 +88,7 @@ def told_before_commit() -> None:
             _die()
         return received
 
-    jobs._enter = enter
+    accepting._enter = enter
 
 
 def job_in_another_transaction() -> None:
@@ -102,4 +102,4 @@ def job_in_another_transaction() -> None:
         _die()
         raise AssertionError
 
-    jobs._enter = enter
+    accepting._enter = enter

@@ -77,7 +77,7 @@ def test_a_submission_without_a_job_is_found_by_the_sweep(hub: KilledHub) -> Non
 
 
 def test_every_place_where_the_line_may_die_is_tried() -> None:
-    rooms = ("hub/jobs.py", "hub/exchange/")
+    rooms = ("hub/jobs.py", "hub/accepting.py", "hub/exchange/")
     passed = {
         name
         for module, text in sources().items()

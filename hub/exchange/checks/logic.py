@@ -91,9 +91,8 @@ def _require(
         if not missing.any():
             continue
         missing = missing & ~findings.unreadable(field.name, len(missing))
-        findings.mark(
-            field.name, "E_REQUIRED" if field.required else "E_KEY_MISSING", missing if key else missing & ~void
-        )
+        code = "E_REQUIRED" if field.required else record_type.key_missing or "E_KEY_MISSING"
+        findings.mark(field.name, code, missing if key else missing & ~void)
 
 
 def _missing(field: Field, values: Values, cells: dict[str, Cells], context: CheckContext) -> pl.Series:

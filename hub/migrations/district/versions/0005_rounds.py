@@ -144,6 +144,7 @@ def _make_challenge(district: str) -> None:
         sa.Column("person_id", sa.Uuid(), nullable=True),
         sa.Column("areas", postgresql.ARRAY(sa.Integer()), server_default="{}", nullable=False),
         sa.Column("submission_id", sa.Uuid(), nullable=True),
+        sa.Column("insisted", sa.Integer(), server_default="0", nullable=False),
         sa.Column("opened_version", sa.Integer(), nullable=True),
         sa.Column("settled_version", sa.Integer(), nullable=True),
         sa.CheckConstraint(

@@ -1,0 +1,205 @@
+"""Challenges to a source: raised, answered within its working days, closed or disputed once more, withdrawn.
+
+政务数据共享条例, art. 26: who uses a record and finds it wrong asks its source, which verifies, corrects and answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+
+from hub import audit
+from hub.database import new_uuid
+from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
+from hub.registry.hunting_rules import CARE_ONLY_TYPES
+from hub.registry.permissions import Actor, Right
+from hub.registry.rights import require
+from hub.registry.working_days import load_calendar
+from hub.settings import Settings
+from hub.tables import challenge
+
+STANDING = ("open", "answered")  # states in which the record is disputed
+ESCALATED = 2  # not accepted so often: the bureau brings the two sides together
+_LONGEST = 500
+_ANSWERS = {True: ("registered", "stands"), False: ("corrected", "voided", "stands")}
+
+
+class Raised(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit says of a record, or that there is none; ``kind``: value untrue nobody elsewhere unreported."""
+
+    kind: str
+    record_type: str
+    record_id: UUID | None = None
+    field: str = ""
+    claimed: str = ""
+    reason: str = ""
+    raised_by: str
+    raised_by_name: str
+    against: str
+    item_id: UUID | None = None
+    person_id: UUID | None = None
+    areas: tuple[int, ...] = ()
+    submission_id: UUID | None = None
+
+
+class CareNotChallenged(NotAllowed):
+    """照护类信息不通过校核办理，请直接与机构联系。 Care records are not challenged here: ask the institution itself."""
+
+    problem = "care-not-challenged"
+
+
+class ChallengeMoved(Conflict):
+    """这条校核已不在可以办理的状态。 This challenge is not in a state in which that can be done."""
+
+    problem = "challenge-moved"
+
+
+class BadAnswer(BadRequest):
+    """请选择核实结果并写明情况（不超过 500 字）。 Choose an answer and say what was found (at most 500 characters)."""
+
+    problem = "bad-answer"
+
+
+# ---- raised ----
+
+
+def raise_challenges(connection: Connection, settings: Settings, now: datetime, raised: Sequence[Raised]) -> list[UUID]:
+    """Enter what is not under way already; the ids of those that are new. Who raises one is named in it."""
+    due = due_on(settings, now) if raised else date.max
+    entered = (_raise_one(connection, now, due, each) for each in raised)
+    return [one for one in entered if one is not None]
+
+
+def due_on(settings: Settings, now: datetime) -> date:
+    """The last of the source's working days, counted from the day after."""
+    today = now.astimezone(ZoneInfo(settings.time_zone)).date()
+    return load_calendar(settings).after(today, settings.rounds.challenge_days)
+
+
+def _raise_one(connection: Connection, now: datetime, due: date, raised: Raised) -> UUID | None:
+    if raised.record_type in CARE_ONLY_TYPES:
+        raise CareNotChallenged()
+    if _is_under_way(connection, raised):
+        return None
+    challenge_id = new_uuid()
+    values = msgspec.structs.asdict(raised) | {"areas": list(raised.areas)}
+    connection.execute(insert(challenge).values(challenge_id=challenge_id, raised_at=now, due_on=due, **values))
+    return challenge_id
+
+
+def _is_under_way(connection: Connection, raised: Raised) -> bool:
+    """The same unit said the same of the same record; of what was never sent: of the same person, or the same row."""
+    its = challenge.c
+    same = [
+        getattr(its, name) == getattr(raised, name) for name in ("kind", "record_type", "field", "raised_by", "against")
+    ]
+    about = "record_id" if raised.record_id else "person_id" if raised.person_id else "submission_id"
+    same.append(getattr(its, about).is_not_distinct_from(getattr(raised, about)))
+    if about == "submission_id":
+        same.append(its.claimed == raised.claimed)
+    found = select(its.challenge_id).where(its.state.in_(STANDING), *same).limit(1)
+    return connection.execute(found).first() is not None
+
+
+def withdraw_for_items(connection: Connection, now: datetime, item_ids: Collection[UUID]) -> int:
+    """The line was answered otherwise: what came of the answer before stands no more. How many."""
+    its = challenge.c
+    done = connection.execute(
+        update(challenge)
+        .where(its.item_id.in_(list(item_ids)), its.state.in_(STANDING))
+        .values(state="withdrawn", closed_at=now, closed_by="hub")
+        .returning(its.challenge_id)
+    )
+    return len(done.all())
+
+
+# ---- worked ----
+
+
+def answer(connection: Connection, actor: Actor, challenge_id: UUID, outcome: str, text: str, now: datetime) -> None:
+    """The source says what it found: corrected, voided, registered, or that it stands, and then why."""
+    found = _load_for(connection, actor, challenge_id, "against", ("open",))
+    text = text.strip()
+    known = _ANSWERS[found.kind == "unreported"]
+    if outcome not in known or len(text) > _LONGEST or (outcome == "stands" and len(text) < 4):
+        raise BadAnswer()
+    values = {
+        "state": "answered",
+        "answer": outcome,
+        "answer_text": text,
+        "answered_at": now,
+        "answered_by": actor.name,
+    }
+    _move(connection, actor, found, values, "answered", answer=outcome, late=now.date() > found.due_on)
+
+
+def close(connection: Connection, actor: Actor, challenge_id: UUID, now: datetime) -> None:
+    """Who raised it accepts the answer; what two sides cannot settle is closed by the bureau."""
+    found = _load_for(connection, actor, challenge_id, "raised_by", STANDING)
+    if found.state != "answered" and not (_is_bureau(actor) and found.insisted >= ESCALATED):
+        raise ChallengeMoved()
+    _move(connection, actor, found, {"state": "closed", "closed_at": now, "closed_by": actor.name}, "closed")
+
+
+def insist(
+    connection: Connection, settings: Settings, actor: Actor, challenge_id: UUID, reason: str, now: datetime
+) -> None:
+    """The answer is not accepted: the source has its days once more; after the second time it is the bureau's."""
+    found = _load_for(connection, actor, challenge_id, "raised_by", ("answered",))
+    reason = reason.strip()
+    if not 4 <= len(reason) <= _LONGEST:
+        raise BadAnswer()
+    if found.insisted >= ESCALATED:
+        raise ChallengeMoved()
+    told = f"{found.reason}\n{reason}".strip()
+    values = {"state": "open", "insisted": found.insisted + 1, "reason": told, "due_on": due_on(settings, now)}
+    _move(connection, actor, found, values, "insisted", times=found.insisted + 1)
+
+
+def withdraw(connection: Connection, actor: Actor, challenge_id: UUID, now: datetime) -> None:
+    """Who raised it was wrong."""
+    found = _load_for(connection, actor, challenge_id, "raised_by", STANDING)
+    _move(connection, actor, found, {"state": "withdrawn", "closed_at": now, "closed_by": actor.name}, "withdrawn")
+
+
+def _load_for(connection: Connection, actor: Actor, challenge_id: UUID, side: str, states: Collection[str]) -> Row[Any]:
+    """The challenge, if the actor's unit is on this side of it; another's looks as if it did not exist."""
+    require(actor, Right.WORK_CHALLENGE, Right.OPERATE)
+    its = challenge.c
+    found = connection.execute(
+        select(challenge).where(its.challenge_id == challenge_id, sides_of(actor)).with_for_update()
+    ).one_or_none()
+    if found is None:
+        raise NotFound(str(challenge_id))
+    settles = _is_bureau(actor) and side == "raised_by" and found.insisted >= ESCALATED
+    if getattr(found, side) != actor.organisation and not settles:
+        raise NotAllowed()
+    if found.state not in states:
+        raise ChallengeMoved()
+    return found
+
+
+def sides_of(actor: Actor) -> Any:
+    """Challenges the actor may know of: its own unit's on either side; the bureau of all, without what they say."""
+    its = challenge.c
+    if _is_bureau(actor):
+        return and_(True)
+    return or_(its.raised_by == actor.organisation, its.against == actor.organisation)
+
+
+def _is_bureau(actor: Actor) -> bool:
+    return actor.may(Right.READ_ALL_SUBMISSIONS)
+
+
+def _move(
+    connection: Connection, actor: Actor, found: Row[Any], values: dict[str, Any], outcome: str, **facts: object
+) -> None:
+    connection.execute(update(challenge).where(challenge.c.challenge_id == found.challenge_id).values(**values))
+    about = f"challenge/{found.challenge_id}"
+    audit.record(connection, actor, Right.WORK_CHALLENGE, about, what=outcome, kind=found.kind, **facts)

@@ -1,0 +1,183 @@
+"""What a returned list brings beside its answers goes on as submissions of their own, by the town, through the one gate.
+
+The sheets of arrivals, departures and service requests are in the same bytes; corrected villages become arrivals.
+Every step has an operation id made of the return's, so that it may be done again.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+from sqlalchemy import Row, select
+
+from adapters.formats.sandbox import Limits
+from hub.accepting import Accepted, accept
+from hub.casework.verdict_rows import VERIFICATION
+from hub.database import Database, run_sql
+from hub.errors import FileRefused, HubError
+from hub.exchange.header_choices import load_choices
+from hub.exchange.parse import parse
+from hub.registry.permissions import Actor, Right
+from hub.settings import Settings
+from hub.tables import organisation, submission
+from mappings.catalogue import Catalogue
+
+log = structlog.get_logger("hub.following")
+DOOR = "round"
+SHEETS = ("town_arrival", "town_departure", "service_request")
+_LIVES_ELSEWHERE = "3"  # town_arrival.kind
+
+
+def follow(database: Database, settings: Settings, catalogue: Catalogue, submission_id: UUID) -> list[Accepted]:
+    """Send on what one merged return brought; nothing for any other submission. What is sent already is not sent twice."""
+    row = _merged_return(database, submission_id)
+    if row is None:
+        return []
+    sent = [*_moved(database, settings, catalogue, row), *_sheets(database, settings, catalogue, row)]
+    _note_followed(database, submission_id, sent)
+    log.info("followed", submission=str(submission_id), sent=len(sent))
+    return sent
+
+
+def follow_all(database: Database, settings: Settings, catalogue: Catalogue) -> int:
+    """Returns whose job ended before they were followed; how many."""
+    with database.begin() as connection:
+        waiting = run_sql(connection, _UNFOLLOWED)
+    for (submission_id,) in waiting:
+        follow(database, settings, catalogue, UUID(str(submission_id)))
+    return len(waiting)
+
+
+_UNFOLLOWED = f"""
+SELECT submission_id FROM {{d}}.submission
+WHERE record_type = '{VERIFICATION}' AND state = 'merged' AND kind <> 'undo' AND NOT facts ? 'followed'
+ORDER BY received_at LIMIT 100
+"""
+
+
+def _merged_return(database: Database, submission_id: UUID) -> Row[Any] | None:
+    asked = (
+        select(submission, organisation.c.kind.label("sender_kind"), organisation.c.area_id)
+        .join(organisation, organisation.c.code == submission.c.organisation)
+        .where(submission.c.submission_id == submission_id, submission.c.record_type == VERIFICATION)
+        .where(submission.c.state == "merged", submission.c.kind != "undo")
+    )
+    with database.begin() as connection:
+        return connection.execute(asked).one_or_none()
+
+
+def _moved(database: Database, settings: Settings, catalogue: Catalogue, row: Row[Any]) -> Iterator[Accepted]:
+    """Who lives in another village of the town than the line said: the town's own record."""
+    with database.begin() as connection:
+        found = run_sql(connection, _MOVED, submission=row.submission_id, kind=_LIVES_ELSEWHERE)
+    rows = [{name: value for name, value in zip(_NAMES, one, strict=True) if value is not None} for one in found]
+    if rows:
+        lines = b"".join(msgspec.json.encode(one) + b"\n" for one in rows)
+        yield _send(database, settings, catalogue, row, "town_arrival", lines, "moved", "更正村居.jsonl")
+
+
+_NAMES = (
+    "kind",
+    "changed_on",
+    "name",
+    "id_no",
+    "sex",
+    "birth_date",
+    "live_div",
+    "source_record_id",
+    "verifier",
+    "found_on",
+    "text",
+)
+_MOVED = f"""
+SELECT CAST(:kind AS text), coalesce(v.right_date, v.verified_on)::text, v.name, v.id_no, p.sex, p.birth_date::text,
+       v.right_village, v.source_record_id, v.verifier, v.verified_on::text, v.actual
+FROM {{d}}.ver_{VERIFICATION} v
+LEFT JOIN {{d}}.person_profile p ON p.person_id = v.person_ref
+WHERE v.submission_id = :submission AND v.right_village IS NOT NULL AND NOT v.voided AND v.result = '2'
+ORDER BY v.row_no
+"""
+
+
+def _sheets(database: Database, settings: Settings, catalogue: Catalogue, row: Row[Any]) -> Iterator[Accepted]:
+    """The workbook's other sheets, each as a submission of its own type with the same bytes."""
+    path = settings.files / row.stored_as
+    if not row.facts.get("unread_sheets") or not path.is_file():
+        return
+    for code in SHEETS:
+        if _has_rows(database, settings, catalogue, row, path, code):
+            yield _send(database, settings, catalogue, row, code, path.read_bytes(), "sheet", row.file_name)
+
+
+def _has_rows(
+    database: Database, settings: Settings, catalogue: Catalogue, row: Row[Any], path: Path, code: str
+) -> bool:
+    """Whether a sheet of this type is there with anything on it; one that cannot be read is sent, for its receipt to say why."""
+    mapping = catalogue.mapping_for(row.organisation, row.sender_kind, code)
+    limits = Limits(
+        cpu_seconds=settings.parse_cpu_seconds,
+        wall_seconds=settings.parse_wall_seconds,
+        max_bytes=settings.max_file_bytes,
+    )
+    with database.begin() as connection:
+        choices = load_choices(connection, row.organisation, code)
+    try:
+        parsed = parse(
+            path, catalogue.record_types[code], mapping, catalogue, limits, choices=choices, period=row.period
+        )
+        return any(frame.height for frame in parsed.frames)
+    except FileRefused as refused:
+        return refused.facts.get("code") not in ("F_NO_ROWS", "F_NO_HEADER", "F_MISSING_COLUMN")
+    except HubError:
+        return True
+
+
+def _send(
+    database: Database,
+    settings: Settings,
+    catalogue: Catalogue,
+    row: Row[Any],
+    record_type: str,
+    content: bytes,
+    what: str,
+    file_name: str,
+) -> Accepted:
+    """As the one who returned the list, for the town."""
+    sender = Actor(
+        name=row.actor,
+        organisation=row.organisation,
+        kind=row.sender_kind,
+        door=DOOR,
+        rights=frozenset({Right.SUBMIT}),
+        area_id=row.area_id,
+    )
+    return accept(
+        database,
+        settings,
+        sender,
+        stream=io.BytesIO(content),
+        file_name=file_name,
+        record_type=record_type,
+        organisation=row.organisation,
+        period=row.period,
+        door=DOOR,
+        operation_id=f"{row.submission_id}:{what}:{record_type}",
+        catalogue=catalogue,
+    )
+
+
+def _note_followed(database: Database, submission_id: UUID, sent: list[Accepted]) -> None:
+    with database.begin() as connection:
+        run_sql(
+            connection,
+            "UPDATE {d}.submission SET facts = facts || jsonb_build_object('followed', CAST(:numbers AS jsonb))"
+            " WHERE submission_id = :submission",
+            submission=submission_id,
+            numbers=msgspec.json.encode([one.receipt_number for one in sent]).decode(),
+        )

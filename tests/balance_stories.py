@@ -1,0 +1,158 @@
+"""A small fictitious district whose people are born, move and die, month by month: for tests of the month's account."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from hub.casework.balance import Drawn, close_account, draw_account, join_books
+from hub.database import new_uuid, run_sql, utc_now
+from hub.exchange.changelog import number_changes
+from hub.exchange.person_changes import carry_out
+from hub.exchange.pipeline import apply_staged
+from hub.exchange.rerouting import reroute_areas
+from hub.registry.area_changes import merge_areas
+from hub.registry.areas import AreaRow, import_areas, load_area_index
+from hub.registry.month_calendar import last_day
+from hub.registry.permissions import SYSTEM_ACTOR
+from hub.settings import Settings
+from hub.tables import person_decision
+from mappings.catalogue import Catalogue
+from tests.doors import identity_number
+from tests.staged import stage
+
+DISTRICT, TOWN_A, TOWN_B, TOWN_C = 1, 2, 3, 4
+VILLAGES = {5: TOWN_A, 6: TOWN_A, 7: TOWN_B, 8: TOWN_C}
+FIRST = "2026-01"
+
+
+def found_district(connection: Connection) -> None:
+    """Three towns, four villages."""
+    code = {DISTRICT: "999001000000", TOWN_A: "999001001000", TOWN_B: "999001002000", TOWN_C: "999001003000"}
+    rows = [AreaRow(code[DISTRICT], "区", "district")]
+    rows += [AreaRow(code[town], f"镇{town}", "town", code[DISTRICT]) for town in (TOWN_A, TOWN_B, TOWN_C)]
+    rows += [AreaRow(f"{code[town][:9]}{200 + at}", f"村{at}", "village", code[town]) for at, town in VILLAGES.items()]
+    import_areas(connection, SYSTEM_ACTOR, rows, date(2025, 1, 1))
+
+
+class Story:
+    """What happens in one district, in one transaction."""
+
+    def __init__(self, connection: Connection, settings: Settings, catalogue: Catalogue) -> None:
+        self.connection, self.settings, self.catalogue = connection, settings, catalogue
+
+    # ---- the books ----
+
+    def join(self, *towns: int, month: str = FIRST) -> None:
+        for town in towns:
+            join_books(self.connection, SYSTEM_ACTOR, town, month, utc_now(), load_area_index(self.connection))
+
+    def draw(self, month: str) -> Drawn:
+        return draw_account(self.connection, self.settings, self.catalogue, SYSTEM_ACTOR, month, _after(month))
+
+    def close(self, month: str) -> Drawn:
+        return close_account(self.connection, self.settings, self.catalogue, SYSTEM_ACTOR, month, _after(month))
+
+    def figures(self, month: str) -> dict[int, dict[str, int]]:
+        """area -> the columns of its line."""
+        names = "area, start, opening, births, deaths, moved_in, moved_out, corrected_in, corrected_out, adjusted_in,"
+        names += ' adjusted_out, excused, unexplained, "end"'
+        rows = run_sql(self.connection, f"SELECT {names} FROM {{d}}.balance WHERE month = :month", month=month)
+        keys = names.replace('"', "").split(", ")
+        keys = [key for part in keys for key in part.split(",") if key]
+        return {int(str(row[0])): dict(zip(keys[1:], row[1:], strict=True)) for row in rows}  # type: ignore[arg-type]
+
+    def lines(self, month: str, kind: str | None = None) -> list[tuple[Any, ...]]:
+        """kind, from, to, of which month, first word of the reason; of everybody."""
+        rows = run_sql(
+            self.connection,
+            "SELECT kind, from_area, to_area, of_month, split_part(reason, ' ', 1) FROM {d}.balance_movement"
+            " WHERE month = :month AND (CAST(:kind AS text) IS NULL OR kind = :kind) ORDER BY 1, 2, 3, 4, 5",
+            month=month,
+            kind=kind,
+        )
+        return [tuple(row) for row in rows]
+
+    # ---- what is sent ----
+
+    def put(self, record_type: str, *rows: dict[str, Any], source: str = "public_security", kind: str = "regular") -> UUID:
+        its = self.catalogue.record_types[record_type]
+        submission_id = stage(self.connection, its, list(rows))
+        run_sql(
+            self.connection,
+            "INSERT INTO {d}.submission (submission_id, receipt_number, operation_id, organisation, record_type, kind,"
+            " door, actor, file_name, file_size, file_sha256, stored_as, state, received_at) VALUES (:id, :number,"
+            " :number, :source, :record_type, :kind, 'api', 'a', 'f', 1, '', '', 'merged', :now)",
+            id=submission_id,
+            number=f"R-{submission_id}",
+            source=source,
+            record_type=record_type,
+            kind=kind,
+            now=utc_now(),
+        )
+        apply_staged(self.connection, submission_id, source, its, self.catalogue)
+        number_changes(self.connection, submission_id)
+        return submission_id
+
+    def roll(self, who: int, area: int | None, **more: Any) -> None:
+        self.put("resident_roll", _named(who) | {"person_area": area} | more)
+
+    def born(self, who: int, area: int | None, day: str, **more: Any) -> None:
+        child = {"child_id_no": identity_number(who), "child_name": f"人{who}", "child_area": area}
+        self.put("newborn_hukou", child | {"child_birth_date": day, "registered_on": day, "child_sex": "1"} | more)
+
+    def moved_in(self, who: int, area: int | None, day: str, **more: Any) -> None:
+        self.put("hukou_move_in", _named(who) | {"person_area": area, "move_date": day} | more)
+
+    def moved_out(self, who: int, area: int | None, day: str, **more: Any) -> None:
+        self.put("hukou_move_out", _named(who) | {"person_area": area, "move_date": day} | more)
+
+    def certified_dead(self, who: int, area: int | None, day: str, **more: Any) -> None:
+        row = _named(who) | {"person_area": area, "death_date": day, "cert_no": f"D{who}-{day}"}
+        self.put("death_certificate", row | more, source="health")
+
+    def cremated(self, who: int, area: int | None, day: str, **more: Any) -> None:
+        row = _named(who) | {"person_area": area, "cremated_on": day, "cremation_no": f"H{who}{day}", "home": "馆"}
+        self.put("cremation", row | more, source="civil_affairs")
+
+    def are_one(self, kept: int, other: int) -> None:
+        """Somebody finds that these two numbers are one person's."""
+        decision, submission = new_uuid(), new_uuid()
+        values = {
+            "decision_id": decision, "kind": "merge", "organisation": "bureau", "decided_by": "a", "reason": "同一人",
+            "decided_at": utc_now(), "person_id": self.person(kept), "other_id": self.person(other),
+            "id_no": identity_number(kept), "submission_id": submission,
+        }  # fmt: skip
+        self.connection.execute(person_decision.insert().values(values))
+        carry_out(self.connection, submission, decision, self.catalogue)
+        number_changes(self.connection, submission)
+
+    def merge_towns(self, absorbed: int, into: int, on: str) -> None:
+        changed = merge_areas(self.connection, SYSTEM_ACTOR, [absorbed], into, date.fromisoformat(on))
+        submission = new_uuid()
+        affected = {*changed.replaced, *changed.moved_villages}
+        reroute_areas(self.connection, submission, affected, self.catalogue)
+        number_changes(self.connection, submission)
+
+    def person(self, who: int) -> UUID:
+        rows = run_sql(
+            self.connection,
+            "SELECT person_id FROM {d}.person_identifier WHERE kind = 'id_no' AND value = :number",
+            number=identity_number(who),
+        )
+        return UUID(str(rows[0][0]))
+
+
+def _named(who: int) -> dict[str, Any]:
+    return {"id_no": identity_number(who), "name": f"人{who}"}
+
+
+def _after(month: str) -> datetime:
+    """A moment well after the month's end."""
+    from hub.settings import RoundPolicy
+
+    day = last_day(month, RoundPolicy())
+    return datetime(day.year + 1, day.month, 1, tzinfo=UTC)

@@ -1,0 +1,242 @@
+"""The year, driven down the real line: files, round, answers, challenges, the month's account, and what must be true."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from typing import Any
+from uuid import UUID
+
+from hub.casework import balance, challenges, item_list, rounds
+from hub.casework.standing import standing_sql
+from hub.database import run_sql
+from hub.exchange.area_submission import change_areas
+from hub.registry import month_calendar
+from hub.registry.area_changes import merge_areas
+from hub.registry.permissions import SYSTEM_ACTOR, Actor
+from hub.registry.scope import reach_of, scope_for
+from tests.year.departments import Departments, Report
+from tests.year.register import Register
+from tests.year.rows import KEYS, person_values, village_code
+from tests.year.towns import LATER, Line, Towns, answer_row, left_unanswered
+from tests.year.world import MONTHS, OUTSIDE, Event, Person, World, month_end
+
+ASKED_AGAIN = 5  # a line may be passed on so often in one month
+LEVELS = ("start", "opening", "births", "deaths", "moved_in", "moved_out", "corrected_in", "corrected_out")
+FLOWS = "start + opening + births - deaths + moved_in - moved_out + corrected_in - corrected_out"
+BALANCES = f'{FLOWS} + adjusted_in - adjusted_out + excused = "end"'
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One month as it came out."""
+
+    month: str
+    items: int
+    answered: int
+    challenged: int
+    found: int
+    unexplained: int
+    residents: int
+    truth: int
+    apart: int  # people the books have elsewhere than they are, at the month's closing
+
+
+@dataclass(slots=True)
+class Year:
+    """One run. ``share``: of their lines, how many the towns answer."""
+
+    register: Register
+    world: World
+    departments: Departments
+    towns: Towns
+    share: float = 1.0
+    months: int = len(MONTHS)
+    unanswered: set[tuple[str, int, str]] = field(default_factory=set)  # month, town, record
+    verdicts: Counter[str] = field(default_factory=Counter)
+    excuses: Counter[str] = field(default_factory=Counter)
+    told: list[Told] = field(default_factory=list)
+    midway: dict[int, Callable[[], None]] = field(default_factory=dict)  # what happens while a month's round is open
+
+    # ---- the story ----
+
+    def begin(self) -> None:
+        """The hub is founded, the towns send their rolls, and their people are in the books."""
+        self.register.found()
+        rolls = {
+            (self._office(town), "resident_roll"): rows for town, rows in sorted(self.towns.rolls().items())
+        }
+        self.register.send(rolls, "2025-10", "roll")
+        areas = self.register.areas()
+        for town in self.world.district.towns:
+            self.register.do(
+                lambda connection, area=areas.codes[town.code]: balance.join_books(
+                    connection, SYSTEM_ACTOR, area, MONTHS[0], _instant(0, "opens_on"), areas
+                )
+            )
+
+    def live_through(self) -> None:
+        for month in range(self.months):
+            self.pass_month(month)
+
+    def pass_month(self, month: int) -> None:
+        """Files come, the towns are asked and answer, sources look again, and the account is closed."""
+        self.departments.hear_of(month)
+        self.register.send(self.departments.send(month), MONTHS[month], "files")
+        opened = self._open_round(month)
+        found = self._let_towns_answer(month)
+        challenged = self._let_sources_answer(month)
+        self._close_round(month)
+        drawn = self._draw(month)
+        self._remember(month, opened.items, found, challenged, drawn)
+
+    def _open_round(self, month: int) -> rounds.OpenedRound:
+        opened = self.register.do(
+            lambda connection: rounds.open_round(
+                connection, self.register.settings, self.register.catalogue, SYSTEM_ACTOR, MONTHS[month],
+                _instant(month, "opens_on"),
+            )
+        )  # fmt: skip
+        assert isinstance(opened, rounds.OpenedRound)
+        return opened
+
+    def _close_round(self, month: int) -> None:
+        when = _instant(month, "closes_on")
+        self.register.do(lambda connection: rounds.close_round(connection, SYSTEM_ACTOR, MONTHS[month], when))
+
+    # ---- the towns ----
+
+    def _let_towns_answer(self, month: int) -> int:
+        """Town by town, with what nobody sent; then what was passed on, until nothing is open that will be answered."""
+        found = 0
+        for attempt in range(ASKED_AGAIN):
+            files: dict[tuple[str, str], list[dict[str, str]]] = {}
+            for town in self._offices():
+                rows = self._answer_list(town, month)
+                if rows:
+                    files[self._office(town), "town_verification"] = rows
+                if attempt == 0:
+                    for record_type, reported in self.towns.find(town, month).items():
+                        files[self._office(town), record_type] = reported
+                        found += len(reported)
+                if attempt == 0 and town == 0 and month in self.midway:
+                    self.register.send(files, MONTHS[month], "answers-before")
+                    files = {}
+                    self.midway[month]()
+            if not files:
+                return found
+            self.register.send(files, MONTHS[month], f"answers-{attempt}")
+        raise AssertionError("lines are passed on without end")
+
+    def _offices(self) -> list[int]:
+        return [town for town in range(len(self.world.district.towns)) if town not in self.world.absorbed]
+
+    def _answer_list(self, town: int, month: int) -> list[dict[str, str]]:
+        """The rows the town sends: what is open on its list and it comes to."""
+        rows, lines = [], self._open_lines(town, month)
+        lazy = left_unanswered([line for line, _ in lines], self.share) if self.share < 1 else set()
+        for line, item in lines:
+            asked = (MONTHS[month], town, line.record_id)
+            if asked in self.unanswered:
+                continue
+            if line.record_id in lazy and line.came != "transfer":
+                self.unanswered.add(asked)
+                continue
+            answer = self.towns.answer(line, month, last=month == self.months - 1)
+            self.verdicts[answer.result] += 1
+            row = answer_row(self.world, answer, month) | {
+                "source_record_id": line.record_id, "round": MONTHS[month], "name": item.name or "无名",
+            }  # fmt: skip
+            rows.append(row)
+        return rows
+
+    def _open_lines(self, town: int, month: int) -> list[tuple[Line, item_list.ListedItem]]:
+        officer = self.register.officer(town)
+        areas = self.register.areas()
+        with self.register.served.begin(reach_of(officer)) as connection:
+            listed = item_list.read_list(
+                connection, self.register.catalogue, scope_for(officer, areas), areas, MONTHS[month], purpose="核对"
+            )
+        villages = {areas.codes[one.code]: place for place, one in enumerate(self.world.district.villages)}
+        waiting = [item for item in listed.items if item.state == "open"]
+        reports = self._reports_behind([(item.record_type, item.record_id) for item in waiting])
+        return [
+            (
+                Line(
+                    town, str(item.record_id), item.change, item.came, villages.get(item.village or 0, OUTSIDE),
+                    reports[item.record_id],
+                ),
+                item,
+            )
+            for item in waiting
+        ]  # fmt: skip
+
+    def _reports_behind(self, records: list[tuple[str, UUID]]) -> dict[UUID, Report]:
+        """What the departments know these records as."""
+        found: dict[UUID, Report] = {}
+        for record_type in sorted({code for code, _ in records}):
+            columns = ", ".join(f"coalesce({name}::text, '')" for name in KEYS[record_type])
+            rows = self.register.ask(
+                f"SELECT record_id, {columns} FROM {{d}}.rec_{record_type} WHERE record_id = ANY(CAST(:records AS uuid[]))",
+                records=[record for code, record in records if code == record_type],
+            )
+            for record_id, *key in rows:
+                found[UUID(str(record_id))] = self.departments.on_record[record_type, *(str(part) for part in key)]
+        return found
+
+    # ---- the sources ----
+
+    def _let_sources_answer(self, month: int) -> int:
+        """Each department looks at what is open against it: some at once, some next month; at the end all of it."""
+        last = month == self.months - 1
+        open_now = self.register.ask(_CHALLENGES)
+        taken = [one for number, one in enumerate(open_now) if last or number % 4 != 3]
+        reports: list[Report] = []
+        answers: list[tuple[object, str, str]] = []
+        for challenge_id, kind, record_type, record_id, person_id, against in taken:
+            sent, outcome = self._looked_again(str(kind), str(record_type), record_id, person_id, str(against))
+            reports += [one for one in sent if one not in reports]
+            answers.append((challenge_id, str(against), outcome))
+        self.register.send(self.departments.rows_of(reports), MONTHS[month], "corrections")
+        for challenge_id, against, outcome in answers:
+            self._answer_challenge(month, UUID(str(challenge_id)), against, outcome)
+        return len(taken)
+
+    def _looked_again(
+        self, kind: str, record_type: str, record_id: object, person_id: object, against: str
+    ) -> tuple[list[Report], str]:
+        """What the source sends, and what it says."""
+        if kind != "unreported":
+            report = self._reports_behind([(record_type, UUID(str(record_id)))])[UUID(str(record_id))]
+            sent = self.departments.set_right(report)
+            return sent, "stands" if not sent else "voided" if report.event is None else "corrected"
+        event = self._event_of(record_type, person_id)
+        own = self.departments.type_of(event, against) if event else ""
+        if event is None or not own:
+            return [], "stands"
+        return self.departments.register(event, own), "registered"
+
+    def _event_of(self, record_type: str, person_id: object) -> Event | None:
+        """What a town found of this person, as the town remembers it."""
+        table = "town_arrival" if record_type not in ("town_departure",) else "town_departure"
+        rows = self.register.ask(
+            f"SELECT name, changed_on::text FROM {{d}}.rec_{table} WHERE person_ref = :person AND NOT voided"
+            " ORDER BY record_id DESC",
+            person=person_id,
+        )
+        known = (self.towns.reported.get((table, str(name), str(day))) for name, day in rows)
+        return next((one for one in known if isinstance(one, Event)), None)
+
+    def _answer_challenge(self, month: int, challenge_id: UUID, against: str, outcome: str) -> None:
+        """Unless it is settled already: what the source sent has closed it."""
+        when = _instant(month, "due_on")
+        state = self.register.ask("SELECT state FROM {d}.challenge WHERE challenge_id = :one", one=challenge_id)[0][0]
+        if state == "open":
+            clerk = self.register.clerk(against)
+            self.register.do(
+                lambda connection: challenges.answer(connection, clerk, challenge_id, outcome, "已核实，见更正", when)
+            )
+"""'''"""
