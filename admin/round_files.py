@@ -29,9 +29,8 @@ class RoundFileController(Controller):
     """/rounds/{month}/list.xlsx, cards.xlsx, print, cards and notice/{item}."""
 
     path = "/rounds/{month:str}"
-    opt = {"right": Right.READ_CHANGE_LIST}  # noqa: RUF012 -- as the framework reads it
 
-    @get("/list.xlsx", sync_to_thread=True)
+    @get("/list.xlsx", opt={"right": Right.READ_CHANGE_LIST}, sync_to_thread=True)
     def list_workbook(
         self,
         request: Asking,
@@ -43,7 +42,7 @@ class RoundFileController(Controller):
         with database.begin(reach_of(request.user)) as connection:
             return _handed_out("list", list_paper(connection, settings, catalogue, request.user, month))
 
-    @get("/cards.xlsx", sync_to_thread=True)
+    @get("/cards.xlsx", opt={"right": Right.READ_CHANGE_LIST}, sync_to_thread=True)
     def cards_workbook(
         self,
         request: Asking,
@@ -55,7 +54,7 @@ class RoundFileController(Controller):
         with database.begin(reach_of(request.user)) as connection:
             return _handed_out("cards", cards_paper(connection, settings, catalogue, request.user, month))
 
-    @get("/print", sync_to_thread=True)
+    @get("/print", opt={"right": Right.READ_CHANGE_LIST}, sync_to_thread=True)
     def print_list(
         self,
         request: Asking,
@@ -70,7 +69,7 @@ class RoundFileController(Controller):
         lines = print_lines(catalogue, context.areas, listed, context.printing)
         return show(request, "round_print.html", month=month, lines=lines, printing=context.printing)
 
-    @get("/cards", sync_to_thread=True)
+    @get("/cards", opt={"right": Right.READ_CHANGE_LIST}, sync_to_thread=True)
     def print_cards(
         self,
         request: Asking,
@@ -85,7 +84,7 @@ class RoundFileController(Controller):
         words = _words(catalogue)
         return show(request, "round_cards.html", month=month, cards=cards, printing=context.printing, **words)
 
-    @get("/notice/{item_id:uuid}", sync_to_thread=True)
+    @get("/notice/{item_id:uuid}", opt={"right": Right.READ_CHANGE_LIST}, sync_to_thread=True)
     def notice(
         self,
         request: Asking,

@@ -27,6 +27,7 @@ from admin.pairs_page import PairController
 from admin.people_pages import PeopleController
 from admin.quality_page import QualityController
 from admin.roles_page import RolesController
+from admin.round_files import RoundFileController
 from admin.sign_in import SignInController
 from admin.submissions import SubmissionController
 from admin.undo_page import UndoController
@@ -59,6 +60,7 @@ def panel_router(max_file_bytes: int) -> Router:
         UnlockController,
         DownloadController,
         ChangeListController,
+        RoundFileController,
         BoardController,
         QualityController,
         UnmaskingController,

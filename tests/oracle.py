@@ -27,6 +27,7 @@ class Version:
     own_areas: tuple[int | None, ...]
     people: tuple[int | None, ...]
     areas: tuple[int, ...]
+    disputed: bool = False
 
     def get(self, name: str) -> Any:
         return dict(self.values)[name]
@@ -41,6 +42,7 @@ class Record:
     alive: bool = True  # its source has not voided it
     came: bool = False  # in this step it began to name another person
     gave_way: bool = False  # another record of its source stands for the same thing
+    challenged: bool = False
 
     @property
     def now(self) -> Version:
@@ -85,6 +87,14 @@ class Oracle:
 
     def change_areas(self) -> None:
         self._settle()
+
+    def challenge(self, at: int, *, stands: bool) -> None:
+        """Somebody challenges the record that began so late, or does no more; all marks are told."""
+        self.records[at].challenged = stands
+        for record in self.records:
+            now = record.now
+            if not now.voided and now.disputed != record.challenged:
+                record.versions.append(replace(now, number=now.number + 1, disputed=record.challenged))
 
     def find(self, record_type: str, source: str, key: str) -> Record | None:
         same = (one for one in self.records if (one.record_type, one.source, one.key) == (record_type, source, key))
@@ -167,7 +177,8 @@ class Oracle:
             return
         own = tuple(row.get(f"{role.role}_area") for role in record_type.people)
         number = record.now.number + 1 if record else 1
-        version = Version(number, False, self._values(record_type, row), sent, own, people, ())
+        disputed = record is not None and record.now.disputed
+        version = Version(number, False, self._values(record_type, row), sent, own, people, (), disputed)
         if record is None:
             self.records.append(Record(record_type.code, source, key, [version]))
         else:
@@ -253,10 +264,11 @@ class Oracle:
     # ---- slices ----
 
     def slice(self, definition: SliceDefinition) -> list[dict[str, Any]]:
-        """The subscribed fields of every record in the slice now."""
+        """The subscribed fields of every record in the slice now, and its mark."""
         wanted = {one.record_type: one for one in definition.record_types}
         return [
             {name: record.now.get(name) for name in wanted[record.record_type].fields}
+            | {"disputed": record.now.disputed}
             for record in self.records
             if record.record_type in wanted and _within(record.now, wanted[record.record_type], definition)
         ]

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 from hub.database import Database, new_uuid, run_sql, utc_now
 from hub.embedded import Cluster
 from hub.exchange.changelog import number_changes, verify_feed
+from hub.exchange.disputes import lift_marks, mark_disputed
 from hub.exchange.homes import wrong_homes
 from hub.exchange.numbers import wrong_numbers
 from hub.exchange.person_changes import CannotBeCarriedOut, carry_out
@@ -29,7 +30,7 @@ from hub.registry.areas import AreaRow, import_areas
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.registry.slice_definition import Condition, SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
-from hub.tables import difference, organisation, person_decision, person_identifier
+from hub.tables import challenge, difference, organisation, person_decision, person_identifier
 from mappings.catalogue import Catalogue
 from tests.conftest import clone_template, execute
 from tests.oracle import Oracle
@@ -62,6 +63,14 @@ class Merged:
 
     absorbed: int
     into: int
+
+
+@dataclass(frozen=True)
+class Challenged:
+    """Somebody says that a record is not right, or does so no more."""
+
+    at: int
+    stands: bool
 
 
 numbers = st.sampled_from(PEOPLE + SPARE_NUMBERS)
@@ -105,8 +114,9 @@ def sent(draw: st.DrawFn) -> Sent:
     )
 
 
+challenged = st.builds(Challenged, st.integers(0, 3), st.sampled_from([True, True, False]))
 steps = st.lists(
-    st.one_of(sent(), sent(), sent(), sent(), st.sampled_from([Merged(6, 5), Merged(TOWN_B, TOWN_A)])),
+    st.one_of(sent(), sent(), sent(), sent(), challenged, st.sampled_from([Merged(6, 5), Merged(TOWN_B, TOWN_A)])),
     min_size=1,
     max_size=6,
 )
@@ -115,7 +125,7 @@ judged = st.one_of(
     st.builds(Judgement, st.sampled_from(["split", "apart"]), numbers, numbers, numbers),
     st.builds(Judgement, st.just("undo"), undoes=st.integers(0, 2)),
 )
-stories_of_persons = st.lists(st.one_of(sent(), sent(), judged), min_size=3, max_size=9)
+stories_of_persons = st.lists(st.one_of(sent(), sent(), judged, challenged), min_size=3, max_size=9)
 
 WHOLE = SliceDefinition(
     record_types=(
@@ -142,6 +152,9 @@ CONDITIONED = SliceDefinition(
     areas=(TOWN_A, 7),
 )
 DEFINITIONS = {"whole": WHOLE, "town": OF_TOWN_A, "conditioned": CONDITIONED}
+
+
+Happening = Sent | Merged | Judgement | Challenged
 
 
 class District:
@@ -190,7 +203,9 @@ OFTEN = settings(
 @OFTEN
 @seed(1)
 @given(happenings=steps)
-def test_slices_replayed_queried_and_modelled_are_the_same(district: District, happenings: list[Sent | Merged]) -> None:
+def test_slices_replayed_queried_and_modelled_are_the_same(
+    district: District, happenings: list[Sent | Merged | Challenged]
+) -> None:
     live_through(district, happenings)
 
 
@@ -199,7 +214,9 @@ def test_slices_replayed_queried_and_modelled_are_the_same(district: District, h
 @OFTEN
 @seed(2)
 @given(happenings=st.lists(sent(), min_size=3, max_size=7))
-def test_they_stay_the_same_through_longer_stories(district: District, happenings: list[Sent | Merged]) -> None:
+def test_they_stay_the_same_through_longer_stories(
+    district: District, happenings: list[Sent | Merged | Challenged]
+) -> None:
     live_through(district, happenings)
 
 
@@ -209,7 +226,7 @@ def test_they_stay_the_same_through_longer_stories(district: District, happening
 @seed(5)
 @given(happenings=stories_of_persons)
 def test_persons_merge_split_and_part_again_in_any_order(
-    district: District, happenings: list[Sent | Judgement]
+    district: District, happenings: list[Sent | Judgement | Challenged]
 ) -> None:
     live_through(district, happenings)
 
@@ -221,7 +238,7 @@ def test_a_home_that_is_taken_back_takes_its_records_along(district: District) -
     live_through(district, [Sent("resident_roll", "999001001", tuple(tuple(row.items()) for row in rows))])
 
 
-def live_through(district: District, happenings: Sequence[Sent | Merged | Judgement]) -> None:
+def live_through(district: District, happenings: Sequence[Happening]) -> None:
     """One story in one transaction, rolled back at its end."""
     with district.database.engine.connect() as connection, connection.begin() as transaction:
         oracle = Oracle(district.catalogue, dict(VILLAGES))
@@ -234,12 +251,15 @@ def live_through(district: District, happenings: Sequence[Sent | Merged | Judgem
         transaction.rollback()
 
 
-def follow(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Sent | Merged | Judgement) -> None:
+def follow(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Happening) -> None:
     if isinstance(happening, Judgement):
         follow_judgement(connection, oracle, catalogue, happening)
         return
     if isinstance(happening, Merged):
         follow_merge(connection, oracle, catalogue, happening)
+        return
+    if isinstance(happening, Challenged):
+        follow_challenge(connection, oracle, catalogue, happening)
         return
     record_type = catalogue.record_types[happening.record_type]
     rows = [dict(row) for row in happening.rows]
@@ -265,6 +285,29 @@ def follow_merge(connection: Connection, oracle: Oracle, catalogue: Catalogue, h
     oracle.successor |= change.replaced
     oracle.parent |= change.moved_villages
     oracle.change_areas()
+
+
+def follow_challenge(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Challenged) -> None:
+    """The challenge as the hub keeps it, opened or closed, and the marks that follow from all of them."""
+    if not oracle.records:
+        return
+    at = happening.at % len(oracle.records)
+    tables = " UNION ALL ".join(f"SELECT record_id, '{code}' FROM {{d}}.rec_{code}" for code in TYPES)
+    ((record_id, code),) = run_sql(connection, f"{tables} ORDER BY record_id OFFSET :at LIMIT 1", at=at)
+    assert code == oracle.records[at].record_type
+    if happening.stands:
+        values = {
+            "challenge_id": new_uuid(), "kind": "untrue", "record_type": code, "record_id": record_id, "raised_by": "town",
+            "raised_by_name": "镇", "raised_at": utc_now(), "against": "health", "due_on": date(2026, 12, 1),
+        }  # fmt: skip
+        connection.execute(challenge.insert().values(values))
+    else:
+        connection.execute(challenge.update().where(challenge.c.record_id == record_id).values(state="closed"))
+    submission_id = stage(connection, catalogue.record_types["employment"], [])
+    mark_disputed(connection, submission_id, catalogue)
+    lift_marks(connection, submission_id, catalogue)
+    number_changes(connection, submission_id)
+    oracle.challenge(at, stands=happening.stands)
 
 
 def follow_judgement(connection: Connection, oracle: Oracle, catalogue: Catalogue, happening: Judgement) -> None:
@@ -317,10 +360,14 @@ def check_persons(connection: Connection, oracle: Oracle, catalogue: Catalogue) 
 
 def check_slices(connection: Connection, oracle: Oracle, context: FeedContext) -> None:
     for name, definition in DEFINITIONS.items():
-        queried = {str(found["record_id"]): found["after"] for found in query_slice(connection, context, definition)}
+        queried = {str(found["record_id"]): marked(found) for found in query_slice(connection, context, definition)}
         modelled = oracle.slice(definition)
         assert sorted(map(repr, queried.values())) == sorted(map(repr, modelled))
         assert replay(connection, context, name) == queried
+
+
+def marked(found: dict[str, Any]) -> dict[str, Any]:
+    return {**found["after"], "disputed": found["disputed"]}
 
 
 def replay(connection: Connection, context: FeedContext, code: str) -> dict[str, dict[str, Any]]:
@@ -328,6 +375,7 @@ def replay(connection: Connection, context: FeedContext, code: str) -> dict[str,
     serve(connection)
     actor = SYSTEM_ACTOR
     held: dict[str, dict[str, Any]] = {}
+    values: dict[str, Any] = {}
     cursor, expected_no = None, 1
     while True:
         page: Page = read_page(connection, actor, context, code, cursor, limit=5)
@@ -335,11 +383,11 @@ def replay(connection: Connection, context: FeedContext, code: str) -> dict[str,
             assert change["delivery_no"] == expected_no
             expected_no += 1
             assert (change["op"] == "enter") == (change["record_id"] not in held)
-            assert change["before"] == held.get(change["record_id"])
+            assert change["before"] == values.get(change["record_id"])
             if change["op"] == "leave":
-                del held[change["record_id"]]
+                del held[change["record_id"]], values[change["record_id"]]
             else:
-                held[change["record_id"]] = change["after"]
+                held[change["record_id"]], values[change["record_id"]] = marked(change), change["after"]
         cursor = page.next
         if not page.more:
             connection.exec_driver_sql("RESET ROLE")

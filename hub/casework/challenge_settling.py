@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection, case, func, update
@@ -20,11 +20,17 @@ from mappings.catalogue import Catalogue, RecordType
 
 def settle_by_itself(connection: Connection, actor: Actor, catalogue: Catalogue, now: datetime) -> int:
     """Close what the register itself has answered since; how many challenges."""
-    settled = {"registered": find_registered(connection, catalogue), "corrected": set(), "voided": set()}
+    settled: dict[str, set[UUID]] = {
+        "registered": find_registered(connection, catalogue),
+        "corrected": set(),
+        "voided": set(),
+    }
     for record_type in _challenged_types(connection, catalogue):
         for challenge_id, voided in _find_answered(connection, record_type):
             settled["voided" if voided else "corrected"].add(challenge_id)
-    counts = {how: _close_settled(connection, those, how, now) for how, those in settled.items() if those}
+    counts: dict[str, Any] = {
+        how: _close_settled(connection, those, how, now) for how, those in settled.items() if those
+    }
     if counts:
         audit.record(connection, actor, Right.WORK_CHALLENGE, "challenges", what="settled", **counts)
     return sum(counts.values())

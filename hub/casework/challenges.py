@@ -198,8 +198,8 @@ def _is_bureau(actor: Actor) -> bool:
 
 
 def _move(
-    connection: Connection, actor: Actor, found: Row[Any], values: dict[str, Any], outcome: str, **facts: object
+    connection: Connection, actor: Actor, found: Row[Any], values: dict[str, Any], what: str, **facts: Any
 ) -> None:
     connection.execute(update(challenge).where(challenge.c.challenge_id == found.challenge_id).values(**values))
     about = f"challenge/{found.challenge_id}"
-    audit.record(connection, actor, Right.WORK_CHALLENGE, about, what=outcome, kind=found.kind, **facts)
+    audit.record(connection, actor, Right.WORK_CHALLENGE, about, what=what, kind=found.kind, **facts)

@@ -146,7 +146,11 @@ def list_items(
         after=after, limit=limit, **_bound(actor, roll_id, chosen),
     )  # fmt: skip
     audit.record(connection, actor, Right.READ_CHANGE_LIST, f"roll/{roll_id}", what="list", items=len(rows))
-    return [RollItem(**dict(zip(RollItem.__struct_fields__, row, strict=True))) for row in rows]
+    return [_item(row) for row in rows]
+
+
+def _item(row: tuple[object, ...]) -> RollItem:
+    return msgspec.convert(dict(zip(RollItem.__struct_fields__, row, strict=True)), RollItem)
 
 
 def count_items(connection: Connection, actor: Actor, roll_id: UUID) -> dict[str, dict[str, int]]:
@@ -213,10 +217,7 @@ def decide_items(
         decision=decision, reason=reason, actor=actor.name, now=utc_now(), left_as=left_as, mark=LEFT_AS,
         **_bound(actor, roll_id, chosen),
     )  # fmt: skip
-    kinds = {f"of_{kind}": sum(1 for (each,) in rows if each == kind) for kind in {str(kind) for (kind,) in rows}}
-    audit.record(
-        connection, actor, Right.SUBMIT, f"roll/{roll_id}", what="decide", decision=decision, items=len(rows), **kinds
-    )
+    audit.record(connection, actor, Right.SUBMIT, f"roll/{roll_id}", what="decide", decision=decision, items=len(rows))
     return len(rows)
 
 
@@ -228,7 +229,7 @@ def list_unsent(connection: Connection, actor: Actor, roll_id: UUID) -> list[Rol
         " ORDER BY i.decided_at, i.item_no",
         roll=roll_id, organisation=actor.organisation,
     )  # fmt: skip
-    return [RollItem(**dict(zip(RollItem.__struct_fields__, row, strict=True))) for row in rows]
+    return [_item(row) for row in rows]
 
 
 def note_sent(connection: Connection, actor: Actor, roll_id: UUID, items: Sequence[int], submission_id: UUID) -> None:

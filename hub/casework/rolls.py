@@ -108,7 +108,7 @@ def copied_out(
         for block in copy:
             body.write(block)
     read = {name: pl.String if kind is pl.Boolean else kind for name, kind in schema.items()}
-    frame = pl.read_csv(body.getbuffer(), has_header=False, schema=read) if body.tell() else pl.DataFrame(schema=read)
+    frame = pl.read_csv(body.getvalue(), has_header=False, schema=read) if body.tell() else pl.DataFrame(schema=read)
     return frame.with_columns(pl.col(name) == "t" for name, kind in schema.items() if kind is pl.Boolean)
 
 
@@ -199,7 +199,8 @@ def read_told(
         connection, _TOLD_SQL.format(d="{d}", fields=", ".join(f"'{name}', l.{name}" for name in fields)),
         areas=list(scope.own_areas), town=organisation, persons=list(persons),
     )  # fmt: skip
-    believed, last = (msgspec.json.Decoder(kind).decode for kind in (dict[str, list[object]], dict[str, str | None]))
+    believed = msgspec.json.Decoder(dict[str, list[object]]).decode
+    last = msgspec.json.Decoder(dict[str, str | None]).decode
     attributes = attributes_of(catalogue)
     return {
         str(person): _told(attributes, believed(str(said)), last(str(roll)), str(number or ""))

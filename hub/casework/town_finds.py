@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import Any, cast
+from datetime import date, datetime
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select, update
+import msgspec
+from sqlalchemy import Connection, select, update
 
 from hub.casework.challenges import STANDING, Raised, raise_challenges
 from hub.database import run_sql
@@ -21,6 +22,20 @@ _DAYS_APART = 60  # of one event, as a town and a department date it
 _DOES = {"town_arrival": ("arrives",), "town_departure": ("leaves", "dies")}
 
 
+class _Found(msgspec.Struct, frozen=True):
+    """A town's record: of whom, what it says, and whether a department has registered it already."""
+
+    voided: bool
+    person: UUID | None
+    source: str
+    areas: list[int]
+    name: str
+    id_no: str | None
+    changed_on: date
+    source_name: str | None
+    registered: bool
+
+
 def report_found(
     connection: Connection, settings: Settings, catalogue: Catalogue, submission_id: UUID, now: datetime
 ) -> list[UUID]:
@@ -28,7 +43,7 @@ def report_found(
     raised: list[Raised] = []
     for reported in _told_of(catalogue):
         found = _found(connection, catalogue, reported, submission_id)
-        _take_back(connection, reported, [row.person for row in found if row.voided], now)
+        _take_back(connection, reported, [row.person for row in found if row.voided and row.person], now)
         fresh = [row for row in found if not row.voided and not row.registered]
         raised += _raised_of(connection, catalogue, reported, fresh, submission_id)
     return raise_challenges(connection, settings, now, raised)
@@ -62,9 +77,7 @@ def _told_of(catalogue: Catalogue) -> Iterator[Reported]:
             yield reported
 
 
-def _found(
-    connection: Connection, catalogue: Catalogue, reported: Reported, submission_id: UUID
-) -> list[Row[Any]]:
+def _found(connection: Connection, catalogue: Catalogue, reported: Reported, submission_id: UUID) -> list[_Found]:
     """The submission's records of this kind, whether they stand, and whether a department has registered it already."""
     rows = run_sql(
         connection,
@@ -80,7 +93,7 @@ def _found(
         submission=submission_id,
         kind=reported.kind,
     )
-    return cast(list[Row[Any]], rows)
+    return [_Found(*row) for row in rows]  # type: ignore[arg-type]
 
 
 def _registered(catalogue: Catalogue, reported: Reported) -> str:
@@ -114,7 +127,7 @@ def _quoted(codes: Iterable[str]) -> Iterator[str]:
 
 
 def _raised_of(
-    connection: Connection, catalogue: Catalogue, reported: Reported, found: list[Row[Any]], submission_id: UUID
+    connection: Connection, catalogue: Catalogue, reported: Reported, found: list[_Found], submission_id: UUID
 ) -> list[Raised]:
     departments = _departments(connection, catalogue, reported) if found else {}
     return [
@@ -140,7 +153,7 @@ def _expected_of(catalogue: Catalogue, reported: Reported, code: str, kind: str)
     return next(sent, reported.expected[0])
 
 
-def _said(row: Row[Any]) -> str:
+def _said(row: _Found) -> str:
     return "；".join(str(part) for part in (row.name, row.id_no, row.changed_on) if part)
 
 
@@ -151,6 +164,6 @@ def _take_back(connection: Connection, reported: Reported, persons: list[UUID], 
         connection.execute(
             update(challenge)
             .where(its.kind == "unreported", its.state.in_(STANDING), its.person_id.in_(persons))
-            .where(its.record_type.in_(reported.expected), its.raised_by != its.against)
+            .where(its.record_type.in_(reported.expected))
             .values(state="withdrawn", closed_at=now, closed_by="hub")
         )

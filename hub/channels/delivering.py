@@ -24,7 +24,8 @@ from hub.errors import CursorGone
 from hub.exchange import slices
 from hub.registry.permissions import Actor
 
-_LEADING = ("seq", "delivery_no", "op", "record_type", "record_id", "person_id", "version", "recorded_at", "source")
+_LEADING = ("seq", "delivery_no", "op", "record_type", "record_id", "person_id", "version", "recorded_at", "source",
+            "disputed")  # fmt: skip
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Write = Callable[[str, bytes], None]

@@ -19,7 +19,8 @@ from hub.exchange.pipeline import local_now
 from hub.keyring import Keyring
 from hub.registry.areas import AreaIndex
 from hub.settings import Settings
-from mappings.catalogue import Catalogue, Mapping as ColumnMapping
+from mappings.catalogue import Catalogue
+from mappings.catalogue import Mapping as ColumnMapping
 
 NOT_OURS = "not_ours"  # people of another town; no error of the line, which takes them from anybody
 _NOT_OF_A_NUMBER = re.compile(r"[^0-9Xx]")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from hub import audit
 from hub.casework.roll_findings import Comparing, Finding, Registered, findings
@@ -173,11 +173,11 @@ def _put_in_place(temporary: Path, final: Path) -> None:
 
 def _its_file(connection: Connection, actor: Actor, roll_id: UUID) -> tuple[RollCheck, str]:
     row = _row(connection, actor, roll_id)
-    if row.state not in ("received", "compared"):
+    if row["state"] not in ("received", "compared"):
         raise Conflict(
             "这份名册已结束或未能读取，请重新上传。 This roll is closed, or could not be read: send it again."
         )
-    return _described(row), str(row.stored_as)
+    return _described(row), str(row["stored_as"])
 
 
 def _reading(
@@ -297,7 +297,7 @@ def list_rolls(connection: Connection, actor: Actor, limit: int = 50) -> list[Ro
     require(actor, Right.READ_CHANGE_LIST, Right.OPERATE)
     its = roll_check.c
     asked = select(*_COLUMNS).where(its.organisation == actor.organisation).order_by(its.asked_at.desc()).limit(limit)
-    return [_described(row) for row in connection.execute(asked)]
+    return [_described(row) for row in connection.execute(asked).mappings()]
 
 
 def lock_roll(connection: Connection, actor: Actor, roll_id: UUID) -> RollCheck:
@@ -305,15 +305,15 @@ def lock_roll(connection: Connection, actor: Actor, roll_id: UUID) -> RollCheck:
     return _described(_row(connection, actor, roll_id, lock=True))
 
 
-def _row(connection: Connection, actor: Actor, roll_id: UUID, *, lock: bool = False) -> Row[Any]:
+def _row(connection: Connection, actor: Actor, roll_id: UUID, *, lock: bool = False) -> RowMapping:
     require(actor, Right.READ_CHANGE_LIST, Right.OPERATE)
     its = roll_check.c
     asked = select(*_COLUMNS, its.stored_as).where(its.roll_id == roll_id, its.organisation == actor.organisation)
-    row = connection.execute(asked.with_for_update() if lock else asked).first()
+    row = connection.execute(asked.with_for_update() if lock else asked).mappings().first()
     if row is None:
         raise NotFound(str(roll_id))
     return row
 
 
-def _described(row: Row[Any]) -> RollCheck:
-    return RollCheck(**{name: getattr(row, name) for name in RollCheck.__struct_fields__})
+def _described(row: RowMapping) -> RollCheck:
+    return RollCheck(**{name: row[name] for name in RollCheck.__struct_fields__})

@@ -30,8 +30,7 @@ from hub.exchange import listing
 from hub.exchange.receipts import is_final
 from hub.keyring import Keyring
 from hub.registry.areas import AreaIndex, load_area_index
-from hub.registry.permissions import Actor, Right
-from hub.registry.rights import require
+from hub.registry.permissions import Actor
 from hub.registry.scope import reach_of, scope_for
 from hub.settings import Settings
 from hub.tables import row_error, submission

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from hub.casework.round_areas import follow_areas
 from hub.database import Database, run_sql, utc_now
 from hub.exchange import receipts
 from hub.exchange.changelog import number_changes
@@ -28,6 +29,7 @@ def change_areas(database: Database, settings: Settings, catalogue: Catalogue, a
     with database.begin() as connection:
         run_sql(connection, "SELECT pg_advisory_xact_lock(hashtext('homes'))")
         changed = change(connection)
+        follow_areas(connection)
         submission_id, number = enter_system_submission(connection, settings, actor.name, "area")
         affected = {*changed.replaced, *changed.moved_villages}
         rerouted = reroute_areas(connection, submission_id, affected, catalogue) if affected else 0

@@ -197,6 +197,8 @@ _GRANTS = (
     "GRANT UPDATE (downloaded_at) ON {d}.round_town TO hub_app",
     "GRANT UPDATE (read_at, read_by) ON {d}.notice TO hub_app",
     "GRANT INSERT, DELETE ON {d}.contact TO hub_app",
+    "GRANT INSERT, UPDATE ON {d}.roll_check, {d}.roll_item TO hub_app",
+    "GRANT DELETE ON {d}.roll_item TO hub_app",
     "REVOKE SELECT ON {d}.feed_reader, {d}.erasure FROM hub_app",
     "REVOKE SELECT ON {d}.feed_reader, {d}.erasure, {d}.verification, {d}.person_pair FROM hub_care",
     "REVOKE SELECT ON {d}.audit, {d}.audit_seal, {d}.audit_archive, {d}.difference, {d}.operation FROM hub_app",

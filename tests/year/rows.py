@@ -10,6 +10,13 @@ from tests.year.world import OUTSIDE, Person, World
 if TYPE_CHECKING:
     from tests.year.departments import Report
 
+# what names a record at its source, as the register has it
+KEYS = {
+    "newborn_hukou": ("child_id_no",), "birth_certificate": ("cert_no",), "marriage": ("cert_no",),
+    "cremation": ("cremation_no",), "death_certificate": ("cert_no", "death_date"),
+    "hukou_cancel": ("id_no", "cancel_date"), "hukou_move_in": ("id_no", "move_date"),
+    "hukou_move_out": ("id_no", "move_date"), "residence_registration": ("id_no", "arrive_date"),
+}  # fmt: skip
 FACILITY = "云岭区妇幼保健院"
 
 

@@ -87,9 +87,20 @@ class Towns:
             self.deferred.add(again)
             return Answer(LATER, text="外出未遇")
         answer = self._judge(line, month)
-        if line.report.event is not None and answer.result in (TRUE, NOT_TRUE) and line.change != "void":
-            self.told.add((line.town, line.report.event))
+        if answer.result in (TRUE, NOT_TRUE):
+            self.take_note(line)
         return answer
+
+    def take_note(self, line: Line) -> None:
+        """What a line tells the town need not be reported; a birth certificate alone makes nobody a resident."""
+        event = line.report.event
+        if event is not None and line.change != "void" and line.report.record_type != "birth_certificate":
+            self.told.add((line.town, event))
+
+    def follow(self, absorbed: int, into: int) -> None:
+        """One office knows what two knew."""
+        self.told = {(into if town == absorbed else town, event) for town, event in self.told}
+        self.deferred = {(into if town == absorbed else town, record) for town, record in self.deferred}
 
     def _judge(self, line: Line, month: int) -> Answer:
         report = line.report
