@@ -23,6 +23,7 @@ PAGES = (
     PageLink(
         path="/board", title=N_("月度总览"), part="month", rights=(Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)
     ),
+    PageLink(path="/rounds", title=N_("月度核对"), part="month", rights=(Right.READ_ROUND,)),
     PageLink(
         path="/submissions",
         title=N_("报送记录"),

@@ -28,18 +28,21 @@ from admin.people_pages import PeopleController
 from admin.quality_page import QualityController
 from admin.roles_page import RolesController
 from admin.round_files import RoundFileController
+from admin.rounds_page import RoundsController
 from admin.sign_in import SignInController
 from admin.submissions import SubmissionController
 from admin.undo_page import UndoController
 from admin.unlock_page import UnlockController
 from admin.unmasking import UnmaskingController
 from admin.uploads import UploadController
+from admin.verdict_desk import VerdictController
 from admin.verification import VerificationController
 from admin.visits import VisitMiddleware
 from hub.registry.permissions import Right
 
 _SMALL_BODY = 64 * 1024
 _FORM_AROUND_FILE = 64 * 1024
+_LONG_FORM = 512 * 1024  # fifty lines with what was found of each
 _A_DAY = 24 * 3600
 
 
@@ -47,6 +50,7 @@ def panel_router(max_file_bytes: int) -> Router:
     """Every page; only where a file comes in may the body be large. None of them is part of the API's description."""
     with_files: list[type[Controller]] = [UploadController, VerificationController]
     uploads = Router("/", route_handlers=with_files, request_max_body_size=max_file_bytes + _FORM_AROUND_FILE)
+    lines = Router("/", route_handlers=[VerdictController], request_max_body_size=_LONG_FORM)
     pages: list[type[Controller] | Router] = [
         SignInController,
         OwnAccountController,
@@ -62,6 +66,7 @@ def panel_router(max_file_bytes: int) -> Router:
         ChangeListController,
         RoundFileController,
         BoardController,
+        RoundsController,
         QualityController,
         UnmaskingController,
         PeopleController,
@@ -78,7 +83,7 @@ def panel_router(max_file_bytes: int) -> Router:
     ]
     return Router(
         "/",
-        route_handlers=[uploads, *pages],
+        route_handlers=[uploads, lines, *pages],
         middleware=[DefineMiddleware(VisitMiddleware)],
         request_max_body_size=_SMALL_BODY,
         include_in_schema=False,

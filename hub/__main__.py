@@ -24,6 +24,7 @@ from hub.commands.people_reading import people_reading
 from hub.commands.profiles import profiles
 from hub.commands.quality import quality
 from hub.commands.reading import feed, reading
+from hub.commands.rounds import rounds
 from hub.commands.running import running
 from hub.commands.sending import sending
 from hub.commands.unlocking import unlocking
@@ -50,6 +51,7 @@ app.add_typer(held, name="held")
 app.add_typer(notices, name="notices")
 app.add_typer(contacts, name="contact")
 app.add_typer(calendar, name="calendar")
+app.add_typer(rounds, name="round")
 for verbs in (profiles, people_reading, people_deciding, verifying, erasing, matching):
     people.add_typer(verbs)
 app.add_typer(people, name="people")

@@ -45,6 +45,7 @@ CONCURRENCY = 2
 _KEPT_HOURS = 72
 _SAMPLES_KEPT = timedelta(days=7)
 _LOOK_AGAIN_SECONDS = 0.05
+_NEXT_SECONDS = 0.005
 _DEAD_AFTER_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
 _PRESENCE = (7_215, 2)  # advisory lock every living worker holds, shared
@@ -67,9 +68,6 @@ def work(database: Database, settings: Settings, *, wait: bool = True, concurren
     """Run jobs until told to stop (SIGTERM, SIGINT), or, without ``wait``, until none is left."""
     with _present(database) as alone:
         asyncio.run(_work(database, settings, wait=wait, concurrency=concurrency, alone=alone))
-        while not wait and _is_left(database):  # a job that waited for another's lock
-            time.sleep(_LOOK_AGAIN_SECONDS)
-            asyncio.run(_work(database, settings, wait=False, concurrency=concurrency, alone=False))
 
 
 def worker_is_alive(connection: Connection) -> bool:
@@ -261,6 +259,9 @@ async def _work(database: Database, settings: Settings, *, wait: bool, concurren
     with queue.replace_connector(_pool(database)) as app:
         async with app.open_async():
             await _run_worker(app, database, settings, wait=wait, concurrency=concurrency, alone=alone)
+            while not wait and await asyncio.to_thread(_is_left, database):  # a job that waited for another's lock
+                await asyncio.sleep(_NEXT_SECONDS)
+                await _run_worker(app, database, settings, wait=False, concurrency=concurrency, alone=False)
 
 
 async def _run_worker(

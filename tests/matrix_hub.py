@@ -15,6 +15,7 @@ from litestar.testing import TestClient
 from sqlalchemy import Connection, select
 
 from hub import jobs
+from hub.casework.rounds import open_round
 from hub.database import new_uuid, run_sql, utc_now
 from hub.people.attributes import derive
 from hub.registry.accounts import ROLE_KINDS
@@ -95,6 +96,7 @@ def found_matrix(hub: Hub, catalogue: Catalogue) -> Matrix:
         numbers = run_sql(connection, "SELECT value, person_id FROM {d}.person_identifier WHERE kind = 'id_no'")
         matrix.persons = {str(value): UUID(str(person)) for value, person in numbers}
         derive(connection, catalogue, matrix.persons.values())
+        open_round(connection, hub.settings, catalogue, SYSTEM_ACTOR, THIS_MONTH, utc_now(), reason="核对权限")
     with hub.served.begin() as connection:
         matrix.asking = [*_accounts(connection), *_machines(connection)]
     return matrix
@@ -226,7 +228,7 @@ def address(route: Route, matrix: Matrix, owner: str) -> str:
         "error_no": 1, "seq": 1, "login": f"department_clerk-{owner}", "prefix": "nobody", "organisation": owner,
         "session_id": new_uuid(),
         "first": new_uuid(), "second": new_uuid(), "request_id": new_uuid(), "item_id": new_uuid(), "notice_id": new_uuid(), "contact_id": new_uuid(), "file": "employment.xlsx",
-        "person_id": matrix.persons.get(_number_of(matrix, owner), new_uuid()),
+        "person_id": matrix.persons.get(_number_of(matrix, owner), new_uuid()), "month": THIS_MONTH,
     }  # fmt: skip
     if route.template == "/v1/record-types/{code:str}":
         fillers["code"] = "marriage"

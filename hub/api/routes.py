@@ -15,13 +15,16 @@ from hub.api.notices import NoticeController
 from hub.api.people import PeopleApiController
 from hub.api.quality import QualityController
 from hub.api.registry import RegistryController
+from hub.api.rounds import RoundController
 from hub.api.signing_keys import SigningKeyController
 from hub.api.submissions import SubmissionController
 from hub.api.subscriptions import SubscriptionController
 from hub.api.tokens import TokenController
+from hub.api.verdicts import VerdictController
 from hub.api.verifications import LARGEST_BODY, VerificationController
 
 SMALL_BODY = 64 * 1024
+MANY_ANSWERS = 1024 * 1024
 
 
 def api_routers(max_file_bytes: int) -> list[Router]:
@@ -37,6 +40,8 @@ def api_routers(max_file_bytes: int) -> list[Router]:
         _room(VerificationController, "people", LARGEST_BODY),
         _room(RegistryController, "registry"),
         _room(ComparisonController, "comparisons"),
+        _room(RoundController, "rounds"),
+        _room(VerdictController, "rounds", MANY_ANSWERS),
         _room(NoticeController, "notices"),
         _room(TokenController, "tokens"),
         _room(SigningKeyController, "keys"),

@@ -27,6 +27,7 @@ class WantedLines(msgspec.Struct, frozen=True, kw_only=True):
     village: int | None = None
     state: str = ""
     numbers: tuple[int, ...] = ()
+    after: int = 0  # only lines with a greater number
 
 
 class LineCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,10 +72,11 @@ def page_of_lines(
     """Ids of the wanted lines, by their number."""
     tail = (
         "AND (CAST(:village AS integer) IS NULL OR i.village = :village) AND (:state = '' OR i.state = :state)"
-        " AND (CAST(:numbers AS integer[]) = '{}' OR i.number = ANY (:numbers))"
+        " AND (CAST(:numbers AS integer[]) = '{}' OR i.number = ANY (:numbers)) AND i.number > :after"
         " ORDER BY i.number, i.item_id OFFSET :offset LIMIT :limit"
     )
     asked = {"village": wanted.village, "state": wanted.state, "numbers": list(wanted.numbers)}
+    asked["after"] = wanted.after
     rows = _ask(connection, catalogue, scope, areas, month, "i.item_id", tail, **asked, offset=offset, limit=limit)
     return [row[0] for row in rows]
 

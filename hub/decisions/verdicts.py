@@ -46,7 +46,7 @@ _NAMELESS = "未命名"  # a record may tell of somebody who has no name yet
 Outcome = Literal["taken", "held", "refused", "under_way"]
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a town says of one line. Codes of mappings/codes; areas by code; dates YYYY-MM-DD; "" for nothing said."""
 
     record_id: UUID

@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from adapters.formats.sandbox import Limits, RawSheet, UnreadableFile, read_raw
+from hub.casework.list_sheets import HIDDEN_FIELDS, is_of_another_type
 from hub.exchange.file_refusals import Refusals
 from hub.exchange.layout import (
     CHANGE_KIND,
@@ -156,8 +157,12 @@ class _Reading:
             raise self.refusals.refused("F_NO_ROWS", {})
 
     def _open(self, raw: RawSheet) -> _OpenSheet | None:
-        """None when the sheet is hidden or has no header of ours; both are told in the facts."""
-        if raw.name == HIDDEN_SHEET or raw.name in _OURS:
+        """None when the sheet is hidden or has no header of ours; both are told in the facts.
+
+        The town's workbook is read once for each of its record types: the other types' sheets are nothing to tell.
+        """
+        anothers = raw.visible_sheets > 1 and is_of_another_type(raw.name, self.record_type.code)
+        if raw.name == HIDDEN_SHEET or raw.name in _OURS or anothers:
             return None
         if raw.hidden:
             _append(self.facts, "hidden_sheets", raw.name)
@@ -240,7 +245,8 @@ class _Reading:
         self.sheets[-1] |= {"rows": rows, **{key: fact for key, fact in raw.facts.items() if key != "merged"}}
         hidden = raw.facts.get("hidden_columns")
         if isinstance(hidden, list):  # counted from 1; the hub's own are meant to be hidden
-            self.sheets[-1]["hidden_columns"] = [number for number in hidden if number - 1 not in opened.marks]
+            meant = opened.marks | {place.index for place in opened.layout.places if place.field in HIDDEN_FIELDS}
+            self.sheets[-1]["hidden_columns"] = [number for number in hidden if number - 1 not in meant]
         self.facts["encoding"] = raw.facts.get("encoding", raw.encoding)
 
     def _skip(self, kind: str, sheet: str, sheet_row: int) -> None:
