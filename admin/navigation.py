@@ -24,6 +24,7 @@ PAGES = (
         path="/board", title=N_("月度总览"), part="month", rights=(Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)
     ),
     PageLink(path="/rounds", title=N_("月度核对"), part="month", rights=(Right.READ_ROUND,)),
+    PageLink(path="/balance", title=N_("平衡表"), part="month", rights=(Right.READ_ROUND,)),
     PageLink(
         path="/submissions",
         title=N_("报送记录"),
@@ -36,6 +37,7 @@ PAGES = (
     PageLink(path="/held", title=N_("待核"), part="judge", rights=(Right.DECIDE_HELD, Right.READ_ALL_SUBMISSIONS)),
     PageLink(path="/pairs", title=N_("疑似同一人"), part="judge", rights=(Right.JUDGE_PERSON,)),
     PageLink(path="/comparisons", title=N_("比对"), part="judge", rights=(Right.WORK_COMPARISON,)),
+    PageLink(path="/challenges", title=N_("校核"), part="judge", rights=(Right.WORK_CHALLENGE,)),
     PageLink(path="/quality", title=N_("质量"), part="judge", rights=(Right.READ_QUALITY, Right.READ_MEASURES)),
     PageLink(path="/people", title=N_("人员查找"), part="people", rights=(Right.READ_PERSON,)),
     PageLink(path="/verify", title=N_("身份核验"), part="people", rights=(Right.VERIFY_PEOPLE,)),

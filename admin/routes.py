@@ -12,12 +12,15 @@ from admin.accounts_desk import AccountsController
 from admin.asking import asking_router
 from admin.assets import STATIC
 from admin.audit_search import AuditController
+from admin.balance_page import BalanceController
 from admin.board import BoardController
+from admin.challenges_page import ChallengeController
 from admin.change_lists import ChangeListController
 from admin.columns_page import ColumnsController
 from admin.comparisons import ComparisonController
 from admin.downloads import DownloadController
 from admin.effect_page import EffectController
+from admin.found_desk import FoundController
 from admin.held_page import HeldPageController
 from admin.identity_page import IdentityController
 from admin.keys_desk import KeysController, new_keys_router
@@ -50,7 +53,7 @@ def panel_router(max_file_bytes: int) -> Router:
     """Every page; only where a file comes in may the body be large. None of them is part of the API's description."""
     with_files: list[type[Controller]] = [UploadController, VerificationController]
     uploads = Router("/", route_handlers=with_files, request_max_body_size=max_file_bytes + _FORM_AROUND_FILE)
-    lines = Router("/", route_handlers=[VerdictController], request_max_body_size=_LONG_FORM)
+    lines = Router("/", route_handlers=[VerdictController, FoundController], request_max_body_size=_LONG_FORM)
     pages: list[type[Controller] | Router] = [
         SignInController,
         OwnAccountController,
@@ -67,12 +70,14 @@ def panel_router(max_file_bytes: int) -> Router:
         RoundFileController,
         BoardController,
         RoundsController,
+        BalanceController,
         QualityController,
         UnmaskingController,
         PeopleController,
         IdentityController,
         PairController,
         ComparisonController,
+        ChallengeController,
         asking_router(),
         AccessRequestController,
         AccountsController,

@@ -27,7 +27,6 @@ from hub.casework.item_pages import (
     WantedLines,
     count_lines,
     lines_of_records,
-    newest_month,
     page_of_lines,
 )
 from hub.casework.rounds import load_round, local_day
@@ -46,7 +45,6 @@ from mappings.catalogue import Catalogue
 _A_PAGE = 50
 _MOST_PAGES = 2_000
 _PURPOSE = "monthly-check/answers"
-_LATEST = "latest"
 Page = Annotated[int, QueryParameter(name="page", ge=1, le=_MOST_PAGES)]
 
 
@@ -179,9 +177,6 @@ def _show_page(
     form: dict[str, str] | None = None,
 ) -> Response[str]:
     with desk.database.begin(reach_of(desk.request.user)) as connection:
-        month = (newest_month(connection) if month == _LATEST else month) or ""
-        if not month:
-            return show(desk.request, "round_items.html", month="", round=None)
         areas = load_area_index(connection)
         scope, wanted = scope_for(desk.request.user, areas), wish.lines(areas)
         offset = (wish.page - 1) * _A_PAGE

@@ -7,7 +7,9 @@ import typer
 from hub.commands.accounts import account
 from hub.commands.areas import area
 from hub.commands.audit import audit
+from hub.commands.balance import balance
 from hub.commands.calendar import calendar
+from hub.commands.challenges import challenges
 from hub.commands.channels import channels
 from hub.commands.columns import columns
 from hub.commands.comparisons import comparisons
@@ -47,11 +49,13 @@ app.add_typer(key, name="key")
 app.add_typer(account, name="account")
 app.add_typer(channels, name="channels")
 app.add_typer(comparisons, name="compare")
+app.add_typer(challenges, name="challenges")
 app.add_typer(held, name="held")
 app.add_typer(notices, name="notices")
 app.add_typer(contacts, name="contact")
 app.add_typer(calendar, name="calendar")
 app.add_typer(rounds, name="round")
+app.add_typer(balance, name="balance")
 for verbs in (profiles, people_reading, people_deciding, verifying, erasing, matching):
     people.add_typer(verbs)
 app.add_typer(people, name="people")

@@ -31,6 +31,7 @@ from mappings.catalogue import Catalogue
 log = structlog.get_logger("hub.following")
 DOOR = "round"
 SHEETS = ("town_arrival", "town_departure", "service_request")
+_WORKBOOKS = ("xlsx", "xls", "xlsb", "ods")
 _LIVES_ELSEWHERE = "3"  # town_arrival.kind
 
 
@@ -108,7 +109,7 @@ ORDER BY v.row_no
 def _sheets(database: Database, settings: Settings, catalogue: Catalogue, row: Row[Any]) -> Iterator[Accepted]:
     """The workbook's other sheets, each as a submission of its own type with the same bytes."""
     path = settings.files / row.stored_as
-    if not row.facts.get("unread_sheets") or not path.is_file():
+    if row.facts.get("format") not in _WORKBOOKS or not path.is_file():
         return
     for code in SHEETS:
         if _has_rows(database, settings, catalogue, row, path, code):

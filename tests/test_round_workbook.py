@@ -19,7 +19,7 @@ from hub.exchange.parse import Limits, ParsedFile, parse
 from hub.jobs import Accepted
 from hub.keyring import Keyring
 from mappings.catalogue import Catalogue
-from tests.doors import OTHER_TOWN, THIS_MONTH, TOWN, Hub
+from tests.doors import OTHER_TOWN, THIS_MONTH, TOWN, Hub, identity_number
 from tests.fresh_databases import FreshDatabases
 from tests.office_files import converted
 from tests.paper_hub import BOTH_TOWNS, FORMULAS, book_of, lines_of, officer, paper_of, papered_hub
@@ -27,6 +27,7 @@ from tests.round_hub import codes_of, counts_of, work_through
 
 LIST, KEYS = "town_verification", ("source_record_id", "round", "list_mark")
 VERDICT, ACTUAL, VERIFIED_ON = 11, 12, 20  # columns, from 1
+MOTHERS_RIGHT_NUMBER = identity_number(49)
 FIRST = 4  # row of the first line
 Edit = Callable[[Any], None]
 
@@ -165,7 +166,9 @@ def sort_rows(sheet: Any) -> None:
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=FIRST, max_row=FIRST + 8)]
     for at, row in enumerate(sorted(rows, key=lambda row: str(row[2]), reverse=True), FIRST):
         for column, value in enumerate(row, 1):
-            sheet.cell(at, column, value)
+            cell = sheet.cell(at, column)
+            cell.value = value
+            cell.data_type = "s"  # a name that begins with = stays one
 
 
 def hide_rows(sheet: Any) -> None:
@@ -202,19 +205,17 @@ def edited(content: bytes, path: Path, edit: Edit) -> Path:
 def test_libre_office_saves_every_edit_and_the_lines_are_the_same(
     content: bytes, catalogue: Catalogue, tmp_path: Path
 ) -> None:
-    """One office run for all: made into its own format and back, edited in between, saved by it once more."""
+    """Saved by the office, sorted, filtered, widened, cut and added to, and saved by it once more as its own format."""
     opened = tmp_path / "opened.xlsx"
     opened.write_bytes(content)
-    its_own = converted(opened, ["ods"], tmp_path)["ods"]
-    back = converted(its_own, ["xlsx"], tmp_path)["xlsx"]
-    assert keys_of(parsed(catalogue, its_own)[1]) == keys_of(parsed(catalogue, back)[1]) == as_printed(content)
-    once_more = converted(edited(back.read_bytes(), tmp_path / "edited.xlsx", edit_all), ["ods"], tmp_path)["ods"]
-    read, rows = parsed(catalogue, once_more)
-    gone = [key for key in as_printed(content) if key not in keys_of(rows)]
-    assert len(gone) == 1 and len(rows) == 9
-    assert {row["name"] for row in rows if row["source_record_id"] is None} == {"冯新"}
-    assert set(FORMULAS) - {row["name"] for row in rows} <= {row for row in FORMULAS}
-    assert sorted(filter(None, (row["result"] for row in rows))) == sorted(["属实", "属实", "属实", "查无此人"])
+    once = converted(opened, ["xlsx"], tmp_path)["xlsx"]
+    assert keys_of(parsed(catalogue, once)[1]) == as_printed(content)
+    again = edited(once.read_bytes(), tmp_path / "edited.xlsx", edit_all)
+    read, rows = parsed(catalogue, converted(again, ["ods"], tmp_path)["ods"])
+    known = [row for row in rows if row["source_record_id"] is not None]
+    assert set(keys_of(known)) < set(as_printed(content)) and len(known) == 8
+    assert [row["name"] for row in rows if row not in known] == ["冯新"]
+    assert sorted(row["result"] for row in rows if row["result"]) == ["属实"] * 2 + ["查无此人"]
     assert read.facts["unread_sheets"] == []
 
 
@@ -231,13 +232,43 @@ def sent_back(hub: Hub, catalogue: Catalogue, path: Path) -> Accepted:
     return accepted
 
 
-def test_an_answered_list_is_taken_and_a_row_without_number_is_told(
+def answer_three(sheet: Any) -> None:
+    said: dict[int, dict[int, str]] = {
+        0: {VERDICT: "属实"}, 1: {VERDICT: "不属实", 13: "和平社区", 15: MOTHERS_RIGHT_NUMBER, ACTUAL: "已搬到和平社区"},
+        4: {VERDICT: "非本辖区", 17: "白鹭镇", 18: "电话", 19: "万和"},
+    }  # fmt: skip
+    for at, cells in said.items():
+        for column, value in {VERIFIED_ON: "2026-11-20", **cells}.items():
+            sheet.cell(FIRST + at, column, value)
+
+
+def test_an_answered_list_is_taken_printed_again_with_its_answers_and_sent_again_says_nothing_new(
     hub: Hub, content: bytes, catalogue: Catalogue, tmp_path: Path
 ) -> None:
-    accepted = sent_back(hub, catalogue, edited(content, tmp_path / "answered.xlsx", edit_all))
-    print(counts_of(hub, accepted), codes_of(hub, accepted))
+    first = sent_back(hub, catalogue, edited(content, tmp_path / "answered.xlsx", answer_three))
+    assert counts_of(hub, first) == (3, 5, 0, 1)  # a name that looks like a formula is told, not guessed
+    assert {*codes_of(hub, first)} == {"N_NOT_ANSWERED", "E_FORMULA_NO_VALUE"}
     book = book_of(paper_of(hub, catalogue, officer(hub)).content)
-    again = lines_of(book)
-    for l in again:
-        print(l)
-    assert 0
+    answered = [line for line in lines_of(book) if line["核对结果"]]
+    assert [line["校验码"][:2] for line in answered] == ["1-"] * 3
+    assert [(line["核对结果"], line["更正村居"], line["转派镇街"], line["核对方式"], line["实际情况"]) for line in answered] == [
+        ("属实", "", "", "", ""), ("不属实", "和平社区", "", "", "已搬到和平社区"), ("非本辖区", "", "白鹭镇", "电话", ""),
+    ]  # fmt: skip
+    assert {line["核对日期"] for line in answered} == {"2026-11-20"}
+    again = sent_back(hub, catalogue, saved(book, tmp_path / "again.xlsx"))
+    assert counts_of(hub, again) == (0, 8, 0, 1)
+
+
+def test_a_row_somebody_added_is_told_apart_from_the_lines(
+    hub: Hub, content: bytes, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    accepted = sent_back(hub, catalogue, edited(content, tmp_path / "added.xlsx", add_row))
+    assert "E_LIST_UNKNOWN" in codes_of(hub, accepted)
+    assert counts_of(hub, accepted)[3] == 2
+
+
+def test_a_line_passed_on_is_on_the_other_towns_list_with_its_person(hub: Hub, catalogue: Catalogue) -> None:
+    lines = lines_of(book_of(paper_of(hub, catalogue, officer(hub, OTHER_TOWN)).content))
+    (passed,) = [line for line in lines if "转派" in line["信息"]]
+    assert (passed["姓名"], passed["信息"]) == ("-赵", "户口迁入（转派）")
+    assert passed["校验码"].startswith("0-")

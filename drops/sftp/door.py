@@ -16,6 +16,7 @@ from drops.inbox import lay_out
 from drops.scan import Sender, types_sent_by
 from drops.sftp.evidence import Evidence, Unwitnessed, Witness
 from drops.sftp.files import Bounds
+from drops.sftp.lists import ChangeLists
 from drops.sftp.scores import BAD_PATH, WRONG_KEY, WRONG_NAME, Scores
 from drops.sftp.tree import Visit, VisitorTree
 from drops.sftp.uploads import Uploads
@@ -173,6 +174,7 @@ class HubCall:
             session=str(self._session),
             drops=settings.drops,
             uploads=self._door.uploads_of(actor.organisation),
+            lists=ChangeLists(self._door.database, settings, self._door.catalogue, actor),
             record_types=tuple(sends) if actor.may(Right.SUBMIT) else (),
             bounds=self._door.bounds,
             open_files=self._door.policy.open_files,

@@ -2,6 +2,7 @@
 
 /in/<record type>/[YYYY-MM]/     own uploads not yet taken: written, never read; a month is there without being made
 /out/   /receipts/   /rejected/     read only
+/out/change_list/YYYY-MM.xlsx       a town's list of an open round, made as it is read
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ from drops.sftp.files import (
     open_answer,
     require_space,
 )
+from drops.sftp.lists import FOLDER as LISTS
+from drops.sftp.lists import ChangeLists
 from drops.sftp.names import BadPath, names_of, resolved, upload_name, written
 from drops.sftp.uploads import Place, Upload, Uploads
 from hub.registry.permissions import Actor, Right
 
 _ANSWERS = {
-    "out": (Right.PULL_SLICE,),
+    "out": (Right.PULL_SLICE, Right.READ_CHANGE_LIST),
     "receipts": (Right.SUBMIT, Right.READ_SUBMISSION),
     "rejected": (Right.SUBMIT, Right.READ_SUBMISSION),
 }
@@ -53,6 +56,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     drops: Path
     uploads: Uploads
+    lists: ChangeLists
     record_types: tuple[str, ...]  # that the organisation may send
     bounds: Bounds
     open_files: int
@@ -92,11 +96,20 @@ class VisitorTree:
         self._require_folder(names)
         if not names:
             return [_folder(name) for name in self._rooms()]
+        if names == LISTS:
+            return self._visit.lists.entries()
         if names[0] != "in":
-            return list_answers(self._visit.drops, (self._visit.actor.organisation, *names))
+            return self._entries_of_answers(names)
         if len(names) == 1:
             return [_folder(code) for code in self._visit.record_types]
         return self._entries_of_inbox(names[1], names[2] if len(names) > 2 else None)
+
+    def _entries_of_answers(self, names: tuple[str, ...]) -> list[Entry]:
+        """Beside what lies there, the folder of lists; a key that may not pull slices sees that folder alone."""
+        lists = [_folder(LISTS[1])] if names == LISTS[:1] and self._visit.lists.months() else []
+        if names == LISTS[:1] and not self._visit.actor.may(Right.PULL_SLICE):
+            return lists
+        return [*lists, *list_answers(self._visit.drops, (self._visit.actor.organisation, *names))]
 
     def _entries_of_inbox(self, record_type: str, period: str | None) -> list[Entry]:
         files = [_entry_of(upload) for upload in self._uploads.waiting_in(record_type, period)]
@@ -110,6 +123,10 @@ class VisitorTree:
         if not names or (len(names) == 1 and names[0] in self._rooms()):
             return _folder(names[-1] if names else "/")
         self._require_room(names)
+        if names == LISTS:
+            return _folder(names[-1])
+        if names[:2] == LISTS and len(names) == 3:
+            return self._visit.lists.look(names[2])
         return look_at_answer(self._visit.drops, (self._visit.actor.organisation, *names))
 
     def _require_folder(self, names: tuple[str, ...]) -> None:
@@ -124,7 +141,11 @@ class VisitorTree:
         return (["in"] if may(Right.SUBMIT) else []) + answers
 
     def _require_room(self, names: tuple[str, ...]) -> None:
-        if names[0] not in self._rooms():
+        may_pull = self._visit.actor.may(Right.PULL_SLICE)
+        slices = names[0] == LISTS[0] and len(names) > 1 and names[1] != LISTS[1]
+        if names[0] not in self._rooms() or (slices and not may_pull):
+            raise _no_such_file()
+        if names[:2] == LISTS and not self._visit.lists.months():
             raise _no_such_file()
 
     # ---- opening ----
@@ -143,6 +164,9 @@ class VisitorTree:
     def _open_answer(self, path: str, names: tuple[str, ...]) -> OpenedFile:
         if not names or names[0] == "in" or names[0] not in self._rooms():
             self._refuse("open", path, DENIED, "此处不可读取。 Nothing can be read here.")
+        self._require_room(names)
+        if names[:2] == LISTS and len(names) == 3:
+            return self._visit.lists.open(names[2], path, self._witness)
         handle = open_answer(self._visit.drops, (self._visit.actor.organisation, *names))
         try:
             self._witness.tell("open", path, size=os.fstat(handle).st_size, mode="read")

@@ -6,6 +6,8 @@ from litestar import Controller, Router
 from litestar.middleware import DefineMiddleware
 
 from hub.api.authentication import ApiKeyMiddleware
+from hub.api.balance import BalanceController
+from hub.api.challenges import ChallengeController
 from hub.api.comparisons import ComparisonController
 from hub.api.decisions import DecisionController
 from hub.api.files import FileController
@@ -40,7 +42,9 @@ def api_routers(max_file_bytes: int) -> list[Router]:
         _room(VerificationController, "people", LARGEST_BODY),
         _room(RegistryController, "registry"),
         _room(ComparisonController, "comparisons"),
+        _room(ChallengeController, "challenges"),
         _room(RoundController, "rounds"),
+        _room(BalanceController, "balance"),
         _room(VerdictController, "rounds", MANY_ANSWERS),
         _room(NoticeController, "notices"),
         _room(TokenController, "tokens"),

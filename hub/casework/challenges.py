@@ -12,12 +12,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, true, update
 
 from hub import audit
 from hub.database import new_uuid
 from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
 from hub.registry.hunting_rules import CARE_ONLY_TYPES
+from hub.registry.masking import mask_within
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.registry.working_days import load_calendar
@@ -78,8 +79,12 @@ def raise_challenges(connection: Connection, settings: Settings, now: datetime, 
 
 def due_on(settings: Settings, now: datetime) -> date:
     """The last of the source's working days, counted from the day after."""
-    today = now.astimezone(ZoneInfo(settings.time_zone)).date()
-    return load_calendar(settings).after(today, settings.rounds.challenge_days)
+    return load_calendar(settings).after(today(settings, now), settings.rounds.challenge_days)
+
+
+def today(settings: Settings, now: datetime) -> date:
+    """The day it is in the district."""
+    return now.astimezone(ZoneInfo(settings.time_zone)).date()
 
 
 def _raise_one(connection: Connection, now: datetime, due: date, raised: Raised) -> UUID | None:
@@ -122,10 +127,12 @@ def withdraw_for_items(connection: Connection, now: datetime, item_ids: Collecti
 # ---- worked ----
 
 
-def answer(connection: Connection, actor: Actor, challenge_id: UUID, outcome: str, text: str, now: datetime) -> None:
+def answer(
+    connection: Connection, settings: Settings, actor: Actor, challenge_id: UUID, outcome: str, text: str, now: datetime
+) -> None:
     """The source says what it found: corrected, voided, registered, or that it stands, and then why."""
     found = _load_for(connection, actor, challenge_id, "against", ("open",))
-    text = text.strip()
+    text = _said(text)
     known = _ANSWERS[found.kind == "unreported"]
     if outcome not in known or len(text) > _LONGEST or (outcome == "stands" and len(text) < 4):
         raise BadAnswer()
@@ -136,13 +143,13 @@ def answer(connection: Connection, actor: Actor, challenge_id: UUID, outcome: st
         "answered_at": now,
         "answered_by": actor.name,
     }
-    _move(connection, actor, found, values, "answered", answer=outcome, late=now.date() > found.due_on)
+    _move(connection, actor, found, values, "answered", answer=outcome, late=today(settings, now) > found.due_on)
 
 
 def close(connection: Connection, actor: Actor, challenge_id: UUID, now: datetime) -> None:
     """Who raised it accepts the answer; what two sides cannot settle is closed by the bureau."""
     found = _load_for(connection, actor, challenge_id, "raised_by", STANDING)
-    if found.state != "answered" and not (_is_bureau(actor) and found.insisted >= ESCALATED):
+    if found.state != "answered" and not (is_bureau(actor) and found.insisted >= ESCALATED):
         raise ChallengeMoved()
     _move(connection, actor, found, {"state": "closed", "closed_at": now, "closed_by": actor.name}, "closed")
 
@@ -152,7 +159,7 @@ def insist(
 ) -> None:
     """The answer is not accepted: the source has its days once more; after the second time it is the bureau's."""
     found = _load_for(connection, actor, challenge_id, "raised_by", ("answered",))
-    reason = reason.strip()
+    reason = _said(reason)
     if not 4 <= len(reason) <= _LONGEST:
         raise BadAnswer()
     if found.insisted >= ESCALATED:
@@ -168,16 +175,15 @@ def withdraw(connection: Connection, actor: Actor, challenge_id: UUID, now: date
     _move(connection, actor, found, {"state": "withdrawn", "closed_at": now, "closed_by": actor.name}, "withdrawn")
 
 
+def _said(text: str) -> str:
+    """The sentence as it is kept: numbers of persons in it are masked."""
+    return mask_within(" ".join(text.split()))
+
+
 def _load_for(connection: Connection, actor: Actor, challenge_id: UUID, side: str, states: Collection[str]) -> Row[Any]:
     """The challenge, if the actor's unit is on this side of it; another's looks as if it did not exist."""
-    require(actor, Right.WORK_CHALLENGE, Right.OPERATE)
-    its = challenge.c
-    found = connection.execute(
-        select(challenge).where(its.challenge_id == challenge_id, sides_of(actor)).with_for_update()
-    ).one_or_none()
-    if found is None:
-        raise NotFound(str(challenge_id))
-    settles = _is_bureau(actor) and side == "raised_by" and found.insisted >= ESCALATED
+    found = find_challenge(connection, actor, challenge_id, lock=True)
+    settles = is_bureau(actor) and side == "raised_by" and found.insisted >= ESCALATED
     if getattr(found, side) != actor.organisation and not settles:
         raise NotAllowed()
     if found.state not in states:
@@ -185,15 +191,26 @@ def _load_for(connection: Connection, actor: Actor, challenge_id: UUID, side: st
     return found
 
 
-def sides_of(actor: Actor) -> Any:
+def find_challenge(connection: Connection, actor: Actor, challenge_id: UUID, *, lock: bool = False) -> Row[Any]:
+    """A challenge the actor may know of, as it is kept. Who shows what it says notes it."""
+    require(actor, Right.WORK_CHALLENGE, Right.OPERATE)
+    asked = select(challenge).where(challenge.c.challenge_id == challenge_id, sides_of(actor))
+    found = connection.execute(asked.with_for_update() if lock else asked).one_or_none()
+    if found is None:
+        raise NotFound(str(challenge_id))
+    return found
+
+
+def sides_of(actor: Actor) -> ColumnElement[bool]:
     """Challenges the actor may know of: its own unit's on either side; the bureau of all, without what they say."""
     its = challenge.c
-    if _is_bureau(actor):
-        return and_(True)
+    if is_bureau(actor):
+        return true()
     return or_(its.raised_by == actor.organisation, its.against == actor.organisation)
 
 
-def _is_bureau(actor: Actor) -> bool:
+def is_bureau(actor: Actor) -> bool:
+    """It sees that there are challenges, and how they go; what two sides cannot settle is its to settle."""
     return actor.may(Right.READ_ALL_SUBMISSIONS)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from hub.database import run_sql
 from hub.errors import NotAllowed
@@ -15,7 +15,6 @@ from hub.registry.areas import AreaIndex
 from hub.registry.permissions import Right
 from hub.registry.rights import require
 from hub.registry.scope import Scope, types_by_area
-from hub.tables import monthly_round
 from mappings.catalogue import Catalogue
 
 STATES = ("open", "answered", "transferred", "deferred")
@@ -41,12 +40,6 @@ class LineCounts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def total(self) -> int:
         return sum(map(self.of, STATES))
-
-
-def newest_month(connection: Connection) -> str | None:
-    """The month of the latest round."""
-    month: str | None = connection.scalar(select(monthly_round.c.month).order_by(monthly_round.c.month.desc()).limit(1))
-    return month
 
 
 def count_lines(connection: Connection, catalogue: Catalogue, scope: Scope, areas: AreaIndex, month: str) -> LineCounts:

@@ -104,7 +104,7 @@ def compare_roll(
         reading = _reading(connection, settings, catalogue, actor, areas)
     path = settings.home / stored_as
     try:
-        roll, register = _both_sides(database, catalogue, actor, lambda: _read(path, reading, sure_nobody), areas)
+        roll, register = both_sides(database, catalogue, actor, lambda: _read(path, reading, sure_nobody), areas)
     except FileRefused as refused:
         _note_refused(database, actor, roll_id, refused)
         raise
@@ -216,7 +216,7 @@ def _note_refused(database: Database, actor: Actor, roll_id: UUID, refused: File
 # ---- the comparison ----
 
 
-def _both_sides(
+def both_sides(
     database: Database, catalogue: Catalogue, actor: Actor, read: Callable[[], ReadRoll], areas: AreaIndex
 ) -> tuple[ReadRoll, Register]:
     """The register comes out of the database while the file is read: each has a processor of its own."""

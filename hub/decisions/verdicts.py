@@ -21,6 +21,7 @@ from hub import jobs
 from hub.casework.answers_given import GivenAnswer
 from hub.casework.item_list import ListedItem, RoundList, read_some
 from hub.casework.item_pages import WantedLines, lines_of_records, page_of_lines
+from hub.casework.list_lines import CHANGES, no_name
 from hub.casework.list_mark import mark_of
 from hub.casework.rounds import local_day
 from hub.casework.verdict_rows import VERIFICATION
@@ -42,7 +43,6 @@ MOST_ANSWERS = 500  # at once
 WAIT_SECONDS = 10.0
 _LONGEST = {"actual": 500, "right_name": 100, "right_id_no": 40, "verifier": 100}
 _PURPOSE = "answering"
-_NAMELESS = "未命名"  # a record may tell of somebody who has no name yet
 Outcome = Literal["taken", "held", "refused", "under_way"]
 
 
@@ -150,11 +150,11 @@ def send_answers(
     """Check, send, wait. The same answers under the same ``key`` again are the same submission, whatever came since."""
     if not answers or len(answers) > MOST_ANSWERS or len({one.record_id for one in answers}) < len(answers):
         raise BadRequest(f"一次报送 1 至 {MOST_ANSWERS} 项，每项一次。 Send 1 to {MOST_ANSWERS} answers, one a line.")
-    operation = _operation(month, key, answers)
+    operation = operation_for(month, key, answers)
     with database.begin(reach_of(actor)) as connection:
-        known = _find_sent(connection, actor, operation)
+        known = find_sent(connection, actor, operation)
         body = None if known else _rows_of(connection, settings, catalogue, actor, month, answers)
-    accepted = known or _accept_rows(database, settings, catalogue, actor, month, body or b"", door, operation)
+    accepted = known or accept_rows(database, settings, catalogue, actor, month, body or b"", door, operation)
     jobs.wait_until_final(database, accepted.submission_id, seconds, reach_of(actor))
     with database.begin(reach_of(actor)) as connection:
         return Answered(accepted=accepted, lines=_tell(connection, actor, accepted.submission_id, answers))
@@ -172,16 +172,16 @@ def send_village_true(
     seconds: float = WAIT_SECONDS,
 ) -> jobs.Accepted:
     """Every open line of a village is true; whoever says so has to say how many they are."""
-    operation = _operation(month, key, village)
+    operation = operation_for(month, key, village)
     with database.begin(reach_of(actor)) as connection:
-        known = _find_sent(connection, actor, operation)
+        known = find_sent(connection, actor, operation)
         body = None if known else _rows_of_village(connection, settings, catalogue, actor, month, village)
-    accepted = known or _accept_rows(database, settings, catalogue, actor, month, body or b"", "upload", operation)
+    accepted = known or accept_rows(database, settings, catalogue, actor, month, body or b"", "upload", operation)
     jobs.wait_until_final(database, accepted.submission_id, seconds, reach_of(actor))
     return accepted
 
 
-def _accept_rows(
+def accept_rows(
     database: Database,
     settings: Settings,
     catalogue: Catalogue,
@@ -190,14 +190,16 @@ def _accept_rows(
     body: bytes,
     door: str,
     operation: str,
+    record_type: str = VERIFICATION,
 ) -> jobs.Accepted:
+    """The rows a page made, at the gate."""
     return jobs.accept(
         database,
         settings,
         actor,
         stream=io.BytesIO(body),
-        file_name=f"answers-{month}.ndjson",
-        record_type=VERIFICATION,
+        file_name=f"{record_type}-{month}.ndjson",
+        record_type=record_type,
         organisation=actor.organisation,
         period=month,
         door=door,
@@ -206,12 +208,13 @@ def _accept_rows(
     )
 
 
-def _operation(month: str, key: str, said: object) -> str:
+def operation_for(month: str, key: str, said: object) -> str:
     """What makes two sendings the same one: the form they come from, and what it says."""
     return f"answers:{hashlib.sha256(msgspec.json.encode([month, key, said])).hexdigest()}"
 
 
-def _find_sent(connection: Connection, actor: Actor, operation: str) -> jobs.Accepted | None:
+def find_sent(connection: Connection, actor: Actor, operation: str) -> jobs.Accepted | None:
+    """What this form already became."""
     its = submission.c
     asked = select(submission).where(its.organisation == actor.organisation, its.operation_id == operation)
     row = connection.execute(asked).first()
@@ -298,9 +301,7 @@ def _row(
     key: bytes, listed: RoundList, line: ListedItem, answer: Answer, catalogue: Catalogue, today: date
 ) -> dict[str, str | None]:
     """A row as the returned workbook would have it: what was shown of the line and its mark, and what is said of it."""
-    name = line.name or _NAMELESS
-    change = f"{catalogue.record_types[line.record_type].title}-{line.change}"
-    printed = (name, change, line.event_date, line.source)
+    printed = (line.name, CHANGES[line.change], line.event_date, line.source)
     mark = mark_of(key, listed.month, listed.town, str(line.record_id), answer.answers, *printed)
     said = {field: value or None for field, value in _said(answer).items()}
     return {
@@ -308,6 +309,7 @@ def _row(
         "round": listed.month,
         **dict(zip(("name", "change_type", "changed_on", "source_org"), printed, strict=True)),
         **said,
+        "name": line.name or no_name(catalogue, line),
         "verified_on": answer.verified_on or today.isoformat(),
         "list_mark": mark,
     }
@@ -358,13 +360,13 @@ def _mistakes_of_dates(answer: Answer, today: date) -> list[tuple[str, str]]:
     found = []
     for name in ("right_date", "verified_on"):
         given = getattr(answer, name)
-        day = _day(given)
+        day = day_of(given)
         if given and (day is None or day > today):
             found.append((name, "日期应为 YYYY-MM-DD，不晚于今天。 A date is YYYY-MM-DD, today at the latest."))
     return found
 
 
-def _day(given: str) -> date | None:
+def day_of(given: str) -> date | None:
     try:
         return datetime.strptime(given, "%Y-%m-%d").date()
     except ValueError:
@@ -375,20 +377,25 @@ def _day(given: str) -> date | None:
 
 
 def _tell(connection: Connection, actor: Actor, submission_id: UUID, answers: Sequence[Answer]) -> list[LineOutcome]:
-    sent = listing.find_submission(connection, actor, submission_id)
-    if not is_final(sent):
-        settled: dict[int, tuple[Outcome, tuple[str, ...]]] = {}
-        otherwise: Outcome = "under_way"
-    else:
-        settled, otherwise = _settled(connection, submission_id), "taken" if sent.state == "merged" else "refused"
+    told = outcomes_of(connection, actor, submission_id, len(answers))
     return [
         LineOutcome(record_id=one.record_id, row_no=row_no, outcome=outcome, codes=codes)
-        for row_no, one in enumerate(answers, 1)
-        for outcome, codes in [settled.get(row_no, (otherwise, ()))]
+        for row_no, (one, (outcome, codes)) in enumerate(zip(answers, told, strict=True), 1)
     ]
 
 
-def _settled(connection: Connection, submission_id: UUID) -> dict[int, tuple[Outcome, tuple[str, ...]]]:
+def outcomes_of(
+    connection: Connection, actor: Actor, submission_id: UUID, rows: int
+) -> list[tuple[Outcome, tuple[str, ...]]]:
+    """What became of each of its rows, and the codes of what was held or refused."""
+    sent = listing.find_submission(connection, actor, submission_id)
+    if not is_final(sent):
+        return [("under_way", ())] * rows
+    stopped, otherwise = _stopped(connection, submission_id), "taken" if sent.state == "merged" else "refused"
+    return [stopped.get(row_no, (otherwise, ())) for row_no in range(1, rows + 1)]  # type: ignore[arg-type]
+
+
+def _stopped(connection: Connection, submission_id: UUID) -> dict[int, tuple[Outcome, tuple[str, ...]]]:
     """Rows that were refused or held, and for what."""
     its = row_error.c
     asked = select(its.row_no, its.level, its.code).where(

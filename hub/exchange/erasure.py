@@ -115,6 +115,8 @@ def _erase(
     changed = [erase_records(connection, submission_id, one, filters) for one in touched]
     dropped = forgetting.forget_rows(connection, types, numbers, sent)
     forgetting.forget_records(connection, [record for one in touched for record in one.whole], submission_id)
+    named = [record for one in touched for record in (*one.whole, *one.beside)]
+    forgetting.forget_challenges(connection, named, persons)
     forgetting.forget_person(connection, persons)
     moved = settle_homes(connection, [*persons, *others], catalogue)
     if moved:

@@ -143,6 +143,21 @@ def forget_records(connection: Connection, records: Sequence[UUID], submission_i
     )
 
 
+def forget_challenges(connection: Connection, records: Sequence[UUID], persons: Collection[UUID]) -> None:
+    """What was said of the person in words; that there was a challenge, and how it ended, stays."""
+    run_sql(
+        connection,
+        "UPDATE {d}.challenge SET claimed = '', reason = '', answer_text = '', person_id = NULL,"
+        " closed_at = CASE WHEN state IN ('open', 'answered') THEN :now ELSE closed_at END,"
+        " closed_by = CASE WHEN state IN ('open', 'answered') THEN 'hub' ELSE closed_by END,"
+        " state = CASE WHEN state IN ('open', 'answered') THEN 'withdrawn' ELSE state END"
+        " WHERE record_id = ANY(CAST(:records AS uuid[])) OR person_id = ANY(CAST(:persons AS uuid[]))",
+        records=list(records),
+        persons=list(persons),
+        now=utc_now(),
+    )
+
+
 def forget_person(connection: Connection, persons: Collection[UUID]) -> None:
     """Numbers, profile, candidates and pairs go; of judgements it stays that they were made."""
     for statement in _OF_A_PERSON:

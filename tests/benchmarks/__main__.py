@@ -16,6 +16,7 @@ from tests.benchmarks import (
     people_timeline,
     people_verification,
     reading,
+    rolls,
     sftp,
     trust,
 )
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "comparisons": people_comparisons.measure,
     "verification": people_verification.measure,
     "matching": matching_peers.measure,
+    "rolls": rolls.measure,
 }
 
 

@@ -1,0 +1,204 @@
+"""校核: what a unit has to answer and what it has asked, one challenge with what both sides say, and working it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from admin.desk_forms import FORM, Asking, Form
+from admin.language import N_
+from admin.pages import go, show
+from hub.casework.challenge_list import (
+    ChallengeState,
+    ListedChallenge,
+    Side,
+    WantedChallenges,
+    count_by_source,
+    list_challenges,
+    read_challenge,
+)
+from hub.casework.challenges import BadAnswer, find_challenge, is_bureau, today
+from hub.database import Database, utc_now
+from hub.decisions.challenges import unmask_challenge, work_challenge
+from hub.exchange.unmasking import BadReason
+from hub.registry.organisations import list_organisations
+from hub.registry.permissions import Right
+from hub.registry.scope import reach_of
+from hub.settings import Settings
+from mappings.catalogue import Catalogue
+
+_RIGHT = {"right": Right.WORK_CHALLENGE}
+_PURPOSE_LIST, _PURPOSE_ONE = "challenges/screen", "challenge/screen"
+_A_PAGE = 50
+_BAD_ANSWER = N_("请选择核实结果并写明情况（4 至 500 个字）。")
+_BAD_REASON = N_("请用 4 至 200 个字说明理由，不要写身份号码、电话等号码。")
+CHALLENGE_KINDS = {
+    "value": N_("内容有误"),
+    "untrue": N_("不属实"),
+    "nobody": N_("查无此人"),
+    "elsewhere": N_("非本辖区"),
+    "unreported": N_("未见登记"),
+}
+CHALLENGE_STATES = {
+    "open": N_("待答复"),
+    "answered": N_("已答复"),
+    "closed": N_("已办结"),
+    "withdrawn": N_("已撤回"),
+}
+SIDES = {"against": N_("须由我答复"), "raised": N_("由我提出")}
+ANSWERS = {
+    "corrected": N_("已更正"),
+    "voided": N_("已作废"),
+    "registered": N_("已登记"),
+    "stands": N_("记录无误"),
+}
+_DONE = {
+    "answer": N_("已答复，提出单位会看到。"),
+    "close": N_("已办结。记录不再标为存疑。"),
+    "insist": N_("已再次提出，答复期限重新计算。"),
+    "withdraw": N_("已撤回。记录不再标为存疑。"),
+}
+_FOR_A_RECORD, _FOR_NOTHING = ("corrected", "voided", "stands"), ("registered", "stands")
+
+OfState = Annotated[ChallengeState, QueryParameter(name="state")]
+Before = Annotated[UUID | None, QueryParameter(name="before")]
+
+
+class ChallengeController(Controller):
+    """/challenges."""
+
+    path = "/challenges"
+
+    @get("/", opt=_RIGHT, sync_to_thread=True)
+    def read_all(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        side: FromQuery[Side] = "",
+        challenge_state: OfState = "",
+        overdue: FromQuery[bool] = False,
+        escalated: FromQuery[bool] = False,
+        before: Before = None,
+    ) -> Response[str]:
+        actor, day = request.user, today(settings, utc_now())
+        wanted = WantedChallenges(
+            side=side, state=challenge_state, overdue_on=day if overdue else None, escalated=escalated
+        )
+        with database.begin(reach_of(actor)) as connection:
+            last = find_challenge(connection, actor, before) if before else None
+            found = list_challenges(
+                connection, actor, catalogue, wanted, purpose=_PURPOSE_LIST, limit=_A_PAGE + 1,
+                before=(last.raised_at, last.challenge_id) if last else None,
+            )  # fmt: skip
+            counts = count_by_source(connection, actor, day)
+            known = {one.code: one for one in list_organisations(connection, settings.district)}
+        chosen = {"side": side, "state": challenge_state, **_ticked(overdue=overdue, escalated=escalated)}
+        page = {"counts": counts, "organisations": known, "chosen": chosen, "today": day, **_paged(found)}
+        return show(request, "challenges.html", types=catalogue.record_types, bureau=is_bureau(actor), **page, **_WORDS)
+
+    @get("/{challenge_id:uuid}", opt=_RIGHT, sync_to_thread=True)
+    def read(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        challenge_id: FromPath[UUID],
+        done: FromQuery[str] = "",
+    ) -> Response[str]:
+        return _show_one(request, database, settings, catalogue, challenge_id, notice=_DONE.get(done, ""))
+
+    @post("/{challenge_id:uuid}/{act:str}", opt=_RIGHT, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def work(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        form: Form,
+        challenge_id: FromPath[UUID],
+        act: FromPath[str],
+    ) -> Response[Any]:
+        outcome, text = form.get("answer", ""), form.get("text", "")
+        try:
+            work_challenge(database, settings, request.user, challenge_id, act, outcome=outcome, text=text)
+        except BadAnswer:
+            return _show_one(
+                request, database, settings, catalogue, challenge_id,
+                status=422, error=_BAD_ANSWER, failed=act, said=text[:500], outcome=outcome,
+            )  # fmt: skip
+        return go(request, f"/challenges/{challenge_id}?done={act}")
+
+    @get("/{challenge_id:uuid}/unmask", opt={"right": Right.UNMASK}, sync_to_thread=False)
+    def ask(self, request: Asking, challenge_id: FromPath[UUID]) -> Response[str]:
+        return _show_unmasked(request)
+
+    @post(
+        "/{challenge_id:uuid}/unmask",
+        opt={"right": Right.UNMASK},
+        dependencies=FORM,
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def unmask(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        catalogue: NamedDependency[Catalogue],
+        form: Form,
+        challenge_id: FromPath[UUID],
+    ) -> Response[str]:
+        reason = form.get("reason", "")
+        try:
+            with database.begin(reach_of(request.user)) as connection:
+                unmasked = unmask_challenge(connection, request.user, catalogue, challenge_id, reason)
+        except BadReason:
+            return _show_unmasked(request, status=422, error=_BAD_REASON, reason=reason[:200])
+        return _show_unmasked(request, unmasked=unmasked)
+
+
+_WORDS: dict[str, Any] = {"kinds": CHALLENGE_KINDS, "states": CHALLENGE_STATES, "sides": SIDES, "answers": ANSWERS}
+
+
+def _ticked(**flags: bool) -> dict[str, str]:
+    return {name: "true" for name, on in flags.items() if on}
+
+
+def _paged(found: list[ListedChallenge]) -> dict[str, Any]:
+    lines = found[:_A_PAGE]
+    return {"lines": lines, "more": lines[-1].challenge_id if len(found) > _A_PAGE else None}
+
+
+def _show_one(
+    request: Asking,
+    database: Database,
+    settings: Settings,
+    catalogue: Catalogue,
+    challenge_id: UUID,
+    *,
+    status: int = 200,
+    **filled: str,
+) -> Response[str]:
+    actor = request.user
+    with database.begin(reach_of(actor)) as connection:
+        shown = read_challenge(connection, actor, catalogue, challenge_id, purpose=_PURPOSE_ONE)
+        known = {one.code: one for one in list_organisations(connection, settings.district)}
+    record_type = catalogue.record_types.get(shown.line.record_type)
+    field = record_type.by_name.get(shown.line.field) if record_type else None
+    choices = _FOR_NOTHING if shown.line.kind == "unreported" else _FOR_A_RECORD
+    blank = {"notice": "", "error": "", "failed": "", "said": "", "outcome": ""}
+    page: dict[str, Any] = {"one": shown, "record_type": record_type, "field": field, "organisations": known}
+    page |= {"choices": choices, "today": today(settings, utc_now()), "bureau": is_bureau(actor)}
+    return show(request, "challenge.html", status=status, **page, **_WORDS, **(blank | filled))
+
+
+def _show_unmasked(request: Asking, *, status: int = 200, **filled: Any) -> Response[str]:
+    answer = show(request, "unmask.html", status=status, **({"unmasked": None, "error": "", "reason": ""} | filled))
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
