@@ -92,7 +92,7 @@ class BalanceController(Controller):
             months = list_months(connection, request.user)
             chosen = month_named(connection, request.user, month)
             account = read_account(connection, request.user, load_area_index(connection), chosen) if chosen else None
-        page = {"months": months, "names": NAMES, "states": STATES, "figures_of": figures_of}
+        page: dict[str, Any] = {"months": months, "names": NAMES, "states": STATES, "figures_of": figures_of}
         linked = any(request.user.may(right) for right in _OF_PEOPLE)
         return show(request, "balance.html", account=account, linked=linked, **page)
 

@@ -26,6 +26,7 @@ from hub.commands.people_reading import people_reading
 from hub.commands.profiles import profiles
 from hub.commands.quality import quality
 from hub.commands.reading import feed, reading
+from hub.commands.round_files import round_files
 from hub.commands.rounds import rounds
 from hub.commands.running import running
 from hub.commands.sending import sending
@@ -54,6 +55,7 @@ app.add_typer(held, name="held")
 app.add_typer(notices, name="notices")
 app.add_typer(contacts, name="contact")
 app.add_typer(calendar, name="calendar")
+rounds.add_typer(round_files)
 app.add_typer(rounds, name="round")
 app.add_typer(balance, name="balance")
 for verbs in (profiles, people_reading, people_deciding, verifying, erasing, matching):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from hub.casework.balance import Drawn, close_account, draw_account, excuse, join_books
-from hub.database import new_uuid, run_sql, utc_now
+from hub.database import Database, new_uuid, run_sql, utc_now
+from hub.embedded import Cluster
 from hub.exchange.changelog import number_changes
 from hub.exchange.person_changes import carry_out
 from hub.exchange.pipeline import apply_staged
@@ -22,6 +26,7 @@ from hub.registry.permissions import SYSTEM_ACTOR
 from hub.settings import RoundPolicy, Settings
 from hub.tables import person_decision
 from mappings.catalogue import Catalogue
+from tests.conftest import clone_template, execute, test_settings
 from tests.doors import identity_number
 from tests.staged import stage
 
@@ -185,6 +190,8 @@ _ROWS: dict[str, Callable[[int, int | None, str | None], dict[str, Any]]] = {
     "hukou_move_in": lambda who, area, day: _named(who, area) | {"move_date": day},
     "hukou_move_out": lambda who, area, day: _named(who, area) | {"move_date": day},
     "residence_registration": lambda who, area, day: _named(who, area) | {"arrive_date": day},
+    "hukou_cancel": lambda who, area, day: _named(who, area) | {"happened_on": day, "cancel_date": day, "kind": "1"},
+    "town_arrival": lambda who, area, day: _named(who, area) | {"changed_on": day, "kind": "1"},
     "death_certificate": lambda who, area, day: _named(who, area) | {"death_date": day, "cert_no": f"D{who}"},
     "cremation": lambda who, area, day: _named(who, area)
     | {"cremated_on": day, "cremation_no": f"H{who}-{day}", "home": "馆"},
@@ -195,3 +202,30 @@ def _after(month: str) -> datetime:
     """A moment well after the month's end."""
     day = last_day(month, RoundPolicy())
     return datetime(day.year + 1, day.month, 1, tzinfo=UTC)
+
+
+class Books:
+    """One district for all stories: each is one transaction that is rolled back."""
+
+    def __init__(self, database: Database, settings: Settings, catalogue: Catalogue) -> None:
+        self.database, self.settings, self.catalogue = database, settings, catalogue
+
+    @contextmanager
+    def story(self) -> Iterator[Story]:
+        with self.database.engine.connect() as connection, connection.begin() as transaction:
+            yield Story(connection, self.settings, self.catalogue)
+            transaction.rollback()
+
+
+@contextmanager
+def balance_books(cluster: Cluster, catalogue: Catalogue, home: Path, name: str) -> Iterator[Books]:
+    """Three towns in a database of their own, as the worker sees it."""
+    name = f"balance_{name}_{os.getpid()}"
+    clone_template(cluster, name)
+    database, owner = (Database(url, "d999001") for url in (cluster.urls(name).worker, cluster.urls(name).owner))
+    with owner.begin() as connection:
+        found_district(connection)
+    yield Books(database, test_settings(home), catalogue)
+    database.close()
+    owner.close()
+    execute(cluster, f"DROP DATABASE {name} WITH (FORCE)")

@@ -95,20 +95,22 @@ def read_log(connection: Connection) -> list[Change]:
             connection, "SELECT submission_id, kind, organisation, record_type FROM {d}.submission"
         )
     }
-    rows = run_sql(
+    rows: list[tuple[Any, ...]] = run_sql(
         connection,
         "SELECT seq, record_type, record_id::text, version, op, areas_before, areas_after, submission_id"
         " FROM {d}.change_log ORDER BY seq",
     )
     return [
-        Change(*row[:5], *(frozenset(row[at] or ()) for at in (5, 6)), *sent.get(row[7], ("regular", False)))  # type: ignore[arg-type, call-overload]
-        for row in rows
+        Change(*facts, frozenset(before or ()), frozenset(after or ()), *sent.get(submission, ("regular", False)))
+        for *facts, before, after, submission in rows
     ]
 
 
 def read_successors(connection: Connection) -> dict[int, int]:
-    rows = run_sql(connection, "SELECT area_id, successor_id FROM {d}.area WHERE successor_id IS NOT NULL")
-    direct = {int(str(area)): int(str(into)) for area, into in rows}
+    rows: list[tuple[Any, ...]] = run_sql(
+        connection, "SELECT area_id, successor_id FROM {d}.area WHERE successor_id IS NOT NULL"
+    )
+    direct: dict[int, int] = dict(rows)  # type: ignore[arg-type]
 
     def last(area: int) -> int:
         return last(direct[area]) if area in direct else area
@@ -118,11 +120,13 @@ def read_successors(connection: Connection) -> dict[int, int]:
 
 def read_towns(connection: Connection) -> dict[int, int]:
     """Every area there ever was -> the town it lies in, or that stands in its place."""
-    rows = run_sql(connection, "SELECT area_id, kind, parent_id FROM {d}.area WHERE kind <> 'district'")
+    rows: list[tuple[Any, ...]] = run_sql(
+        connection, "SELECT area_id, kind, parent_id FROM {d}.area WHERE kind <> 'district'"
+    )
     stands, found = read_successors(connection), {area: (kind, parent) for area, kind, parent in rows}
     towns: dict[int, int] = {}
     for area in found:
-        now = stands.get(area, area)  # type: ignore[call-overload]
+        now = stands.get(area, area)
         kind, parent = found[now]
-        towns[area] = now if kind == "town" else parent  # type: ignore[index]
+        towns[area] = now if kind == "town" else parent
     return towns

@@ -11,9 +11,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub.casework.rounds import OpenedRound, open_round
-from hub.database import Database, run_sql, utc_now
+from hub.database import Database, new_uuid, run_sql, utc_now
 from hub.exchange.area_submission import change_areas
 from hub.exchange.changelog import number_changes
+from hub.exchange.person_changes import carry_out
 from hub.exchange.pipeline import apply_staged
 from hub.registry.area_changes import merge_areas
 from hub.registry.areas import AreaRow, import_areas, load_area_index
@@ -21,6 +22,7 @@ from hub.registry.month_calendar import month_after
 from hub.registry.organisations import Organisation, save_organisation
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.settings import Settings
+from hub.tables import person_decision
 from mappings.catalogue import Catalogue
 from tests.factories import distinct_name
 from tests.staged import stage
@@ -69,7 +71,17 @@ class Story:
     # ---- what happens ----
 
     def live(self, happenings: int) -> None:
-        acts = (self.move, self.move, self.marry, self.work, self.correct, self.void, self.backfill, self.late)
+        acts = (
+            self.move,
+            self.move,
+            self.marry,
+            self.work,
+            self.correct,
+            self.void,
+            self.backfill,
+            self.late,
+            self.judge,
+        )
         for _ in range(happenings):
             self.chance.choice(acts)()
 
@@ -105,6 +117,24 @@ class Story:
         if self.couples:
             couple = self.chance.choice(self.couples)
             self._tell_marriage(couple, *self.chance.sample(PEOPLE, 2), change_kind="void")
+
+    def judge(self) -> None:
+        """Two persons turn out to be one: what named the one names the other."""
+        with self.database.begin() as connection:
+            known = run_sql(connection, "SELECT DISTINCT ON (person_id) value, person_id FROM {d}.person_identifier"
+                                        " WHERE value = ANY (:people) ORDER BY person_id, value", people=PEOPLE)  # fmt: skip
+            if len(known) < 6:
+                return
+            (number, kept), (_, other) = self.chance.sample(sorted(known), 2)
+            values = {
+                "decision_id": new_uuid(), "kind": "merge", "organisation": "bureau", "decided_by": "x", "id_no": number,
+                "decided_at": utc_now(), "reason": "同一人", "person_id": kept, "other_id": other,
+            }  # fmt: skip
+            connection.execute(person_decision.insert().values(values))
+            submission_id = stage(connection, self.catalogue.record_types["employment"], [])
+            self._enter(connection, submission_id, "hub", "person", "system")
+            carry_out(connection, submission_id, values["decision_id"], self.catalogue)
+            number_changes(connection, submission_id)
 
     def merge(self) -> None:
         """Two towns, or two villages, that still stand."""
@@ -154,11 +184,14 @@ class Story:
         record_type = self.catalogue.record_types[code]
         standing = [self._where_it_stands(connection, row) for row in rows]
         submission_id = stage(connection, record_type, standing)
-        named = {"id": submission_id, "number": submission_id.hex, "organisation": source, "record_type": code}
-        run_sql(connection, _SUBMISSION, **named, kind=kind, now=utc_now())
+        self._enter(connection, submission_id, source, code, kind)
         apply_staged(connection, submission_id, source, record_type, self.catalogue)
         number_changes(connection, submission_id)
         return submission_id
+
+    def _enter(self, connection: Connection, submission_id: UUID, source: str, code: str, kind: str) -> None:
+        named = {"id": submission_id, "number": submission_id.hex, "organisation": source, "record_type": code}
+        run_sql(connection, _SUBMISSION, **named, kind=kind, now=utc_now())
 
     def _where_it_stands(self, connection: Connection, row: Row) -> Row:
         """Whoever sends names areas as they are now."""

@@ -6,21 +6,17 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from hub.casework import balance_sql
 from hub.casework.balance import DoesNotClose
 from hub.casework.balance_explaining import Event, _Walk
-from hub.database import Database
 from hub.embedded import Cluster
 from hub.registry.month_calendar import month_after
-from hub.settings import Settings
 from mappings.catalogue import Catalogue
 from tests.balance_oracle import BalanceOracle, Line, Said
-from tests.balance_stories import FIRST, TOWN_A, TOWN_B, TOWN_C, VILLAGES, Story, found_district
-from tests.conftest import clone_template, execute, test_settings
+from tests.balance_stories import FIRST, TOWN_A, TOWN_B, TOWN_C, VILLAGES, Books, Story, balance_books
 
 STORIES = int(os.environ.get("HUB_BALANCE_STORIES", "6"))
 MONTHS = 4
@@ -28,31 +24,10 @@ PEOPLE = 8
 PLACES = [5, 5, 6, 7, 8, TOWN_B]
 
 
-class Books:
-    """One district for all stories: each is one transaction that is rolled back."""
-
-    def __init__(self, database: Database, settings: Settings, catalogue: Catalogue) -> None:
-        self.database, self.settings, self.catalogue = database, settings, catalogue
-
-    @contextmanager
-    def story(self) -> Iterator[Story]:
-        with self.database.engine.connect() as connection, connection.begin() as transaction:
-            yield Story(connection, self.settings, self.catalogue)
-            transaction.rollback()
-
-
 @pytest.fixture(scope="module")
 def books(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
-    name = f"balance_{os.getpid()}"
-    clone_template(cluster, name)
-    database = Database(cluster.urls(name).worker, "d999001")
-    owner = Database(cluster.urls(name).owner, "d999001")
-    with owner.begin() as connection:
-        found_district(connection)
-    yield Books(database, test_settings(tmp_path_factory.mktemp("home")), catalogue)
-    database.close()
-    owner.close()
-    execute(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+    with balance_books(cluster, catalogue, tmp_path_factory.mktemp("home"), "stories") as books:
+        yield books
 
 
 # ---- any story ----

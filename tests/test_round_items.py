@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from hub.casework import round_items
 from hub.database import Database, run_sql
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 from tests.oracle_rounds import Line, RoundOracle
 from tests.round_stories import Story, found_towns
 
+Begin = Callable[[int], Story]
 _ROUNDS, _A_MONTH = 4, 14
 
 
 @pytest.fixture
-def begin(database: Database, settings: Settings, catalogue: Catalogue):  # type: ignore[no-untyped-def]
+def begin(database: Database, settings: Settings, catalogue: Catalogue) -> Begin:
     def begun(seed: int) -> Story:
         with database.begin() as connection:
             found_towns(connection)
@@ -28,17 +31,25 @@ def begin(database: Database, settings: Settings, catalogue: Catalogue):  # type
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_every_change_is_asked_of_exactly_its_towns(begin, seed: int) -> None:  # type: ignore[no-untyped-def]
+def test_every_change_is_asked_of_exactly_its_towns(begin: Begin, seed: int) -> None:
     assert live_and_compare(begin(seed)) > 40
 
 
-def test_the_model_catches_a_round_that_forgets_where_records_were(begin, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    plain = round_items.run_sql
-
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("unnest(c.areas_before)", "unnest('{}'::integer[])"),
+        ("c.op NOT IN ('reroute', 'relink') OR p.was_in <> p.is_in", "true"),
+        ("k.kind IS DISTINCT FROM 'backfill'", "true"),
+    ],
+)
+def test_the_model_catches_a_round_that_asks_too_little_or_too_much(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str
+) -> None:
     def broken(connection: Connection, statement: str, **values: object) -> list[tuple[object, ...]]:
-        return plain(connection, statement.replace("unnest(c.areas_before)", "unnest('{}'::integer[])"), **values)
+        return run_sql(connection, statement.replace(right, wrong), **values)
 
-    monkeypatch.setattr(round_items, "run_sql", broken)
+    monkeypatch.setattr("hub.casework.round_items.run_sql", broken)
     with pytest.raises(AssertionError):
         live_and_compare(begin(1))
 
@@ -62,23 +73,22 @@ def live_and_compare(story: Story) -> int:
 
 def compare_lines(connection: Connection, month: str, lines: dict[tuple[int, str], Line]) -> None:
     """Each line says what happened to its record there; what has no line of its own only followed somebody who moved."""
-    rows = run_sql(connection, _LINES, month=month)
+    rows: list[tuple[Any, ...]] = run_sql(connection, _LINES, month=month)
     given = {(town, record): (change, version, seq) for town, record, change, version, seq, _ in rows}
     expected = {place: (line.change, line.version, line.seq) for place, line in lines.items()}
     assert given.items() <= expected.items()
-    assert all(lines[place].moved_only for place in expected.keys() - given.keys())  # type: ignore[index]
+    assert all(lines[place].moved_only for place in expected.keys() - given.keys())
     numbers = Counter(town for town, *_ in rows)
-    assert sorted((town, number) for town, *_, number in rows) == [
-        (town, number)
-        for town in sorted(numbers)
-        for number in range(1, numbers[town] + 1)  # type: ignore[type-var]
-    ]
+    assert {(town, number) for town, *_, number in rows} == {
+        (town, number) for town, many in numbers.items() for number in range(1, many + 1)
+    }
 
 
 def compare_all(connection: Connection, oracle: RoundOracle) -> int:
     told: dict[str, set[tuple[int, int]]] = {month: set() for month in oracle.asked}
-    for month, seq, town, in_place, same_record, followed in run_sql(connection, _TOLD):
-        told[str(month)].add((seq, town))  # type: ignore[arg-type]
+    rows: list[tuple[Any, ...]] = run_sql(connection, _TOLD)
+    for month, seq, town, in_place, same_record, followed in rows:
+        told[month].add((seq, town))
         assert in_place and (same_record or followed)
     assert told == oracle.expected(connection)
     assert run_sql(connection, _TWICE) == []

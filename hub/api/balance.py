@@ -21,7 +21,7 @@ class BalanceController(Controller):
 
     @get(
         "/balance/{month:str}",
-        opt={"right": Right.READ_ROUND},
+        opt={"right": (Right.READ_ROUND, Right.READ_CHANGE_LIST)},
         sync_to_thread=True,
         summary="一个月的人口变动平衡表 / The account of a statistical month, as far as the caller may see it",
     )

@@ -126,7 +126,7 @@ def list_months(connection: Connection, actor: Actor) -> list[str]:
 
 def read_account(connection: Connection, actor: Actor, index: AreaIndex, month: str) -> Account:
     """The account of one month; NotFound if it was never drawn."""
-    require(actor, Right.READ_ROUND, Right.OPERATE)
+    require(actor, Right.READ_ROUND, Right.READ_CHANGE_LIST, Right.OPERATE)
     read_month(month)
     its = connection.execute(select(balance_month).where(balance_month.c.month == month)).one_or_none()
     if its is None:

@@ -85,8 +85,8 @@ def _homes(
     rows = _select(
         connection,
         f"SELECT v.person_ref, v.source, v.{rule.field} AS number FROM {{d}}.rec_{rule.record_type} v"
-        f" WHERE v.person_ref = ANY (:people) AND v.{rule.field} IS NOT NULL AND NOT v.voided AND v.areas && :own"
-        " ORDER BY v.recorded_at",
+        f" WHERE v.person_ref = ANY (:people) AND v.{rule.field} IS NOT NULL AND NOT v.voided"
+        " AND v.areas && CAST(:own AS integer[]) ORDER BY v.recorded_at",
         people=list(people),
         own=list(scope.own_areas),
     )
@@ -104,7 +104,7 @@ def _members(
         f"SELECT v.source, v.{rule.field} AS number, v.record_id, v.name, v.relation, v.live_addr"
         f" FROM unnest(CAST(:sources AS text[]), CAST(:numbers AS text[])) h (source, number)"
         f" JOIN {{d}}.rec_{rule.record_type} v ON v.{rule.field} = h.number AND v.source = h.source"
-        " WHERE NOT v.voided AND v.areas && :own ORDER BY v.relation, v.record_id",
+        " WHERE NOT v.voided AND v.areas && CAST(:own AS integer[]) ORDER BY v.relation, v.record_id",
         sources=[home.source for home in wanted],
         numbers=[home.number for home in wanted],
         own=list(scope.own_areas),

@@ -19,6 +19,7 @@ from hub.database import Database, run_sql
 from hub.demo.areas import District, make_district
 from hub.demo.doors import Doors, Sent, at_once, serving, sftp_open
 from hub.demo.founding import SFTP_SENDER, Founded, already_founded, found, mark_as_demo, sftp_key_of
+from hub.demo.month import answer_and_balance, open_month_of
 from hub.demo.names import PREFIX
 from hub.demo.plan import Parcel, Plan, make_plan
 from hub.demo.reckoning import Reckoned, reckon
@@ -26,6 +27,7 @@ from hub.demo.settling import Settled, follow, settle_people
 from hub.demo.subscribers import Replayed, replay, subscribe_all, subscription_codes
 from hub.demo.summary import WIDTH, Summary, print_logins, print_summary
 from hub.demo.truth import write_truth
+from hub.demo.year import MONTHS
 from hub.errors import Conflict, HubError
 from hub.exchange.changelog import verify_feed
 from hub.exchange.slices import FeedContext
@@ -125,8 +127,12 @@ def _load(settings: Settings, people: int, console: Console) -> tuple[Summary, F
             slices = _replay_all(database, settings, catalogue)
         with timings.step("人员与比对 people"):
             settled = settle_people(database, settings, catalogue)
+        with timings.step("月度核对 rounds"):
+            months = answer_and_balance(database, at_once(settings), catalogue, plan.district, list(MONTHS))
+            follow(database, catalogue)
         with timings.step("校验 verify"):
             summary = _summary(database, catalogue, people, reckoned, slices, settled)
+            summary.months = months
         summary.seconds = timings.seconds
         return summary, founded
     finally:
@@ -164,6 +170,8 @@ def _send_all(
             doors.work_off()
             follow(database, catalogue)
             doors.collect(folder, arrived)
+            if month in MONTHS:
+                open_month_of(database, settings, catalogue, month)
             sent += arrived
             progress.advance(progress.task_ids[0], len(parcels))
     return sent

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hub.demo.founding import SFTP_SENDER, Founded, sftp_key_of
+from hub.demo.month import MonthsTold
 from hub.demo.reckoning import Reckoned
 from hub.demo.settling import Settled
 from hub.demo.subscribers import Replayed
@@ -31,12 +32,14 @@ class Summary(msgspec.Struct, kw_only=True):
     changes: int
     feed_problems: list[str]
     settled: Settled
+    months: MonthsTold | None = None
 
     @property
     def right(self) -> bool:
         """Everything came out as it had to."""
         slices_right = all(one.equal and one.acknowledged for one in self.slices)
-        return self.reckoned.right and slices_right and not self.feed_problems and not self.settled.differing
+        people_right = not self.settled.differing and (self.months is None or self.months.balanced)
+        return self.reckoned.right and slices_right and not self.feed_problems and people_right
 
 
 def print_summary(summary: Summary, console: Console) -> None:
@@ -46,6 +49,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(_sent(summary.reckoned))
     _print_checks(summary, console)
     _print_people(summary.settled, console)
+    if summary.months is not None:
+        _print_months(summary.months, console)
     console.print(_held(summary))
     timings = "，".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
     console.print(f"用时 Time: {timings}")
@@ -103,6 +108,19 @@ def _print_people(settled: Settled, console: Console) -> None:
     console.print(f"  {waiting}，比对事项 comparison items {sum(settled.comparisons.values()):,}", highlight=False)
     for title, count in list(settled.comparisons.items())[:_COMPARISONS_SHOWN]:
         console.print(f"    {escape(title)} {count:,}", highlight=False)
+
+
+def _print_months(months: MonthsTold, console: Console) -> None:
+    console.print(
+        f"  月度核对 rounds with the towns {months.rounds}：{months.lines:,} 项 lines，已核 answered {months.answered:,}，"
+        f"待核 open {months.late:,}，校核 challenges {months.challenges:,}",
+        highlight=False,
+    )
+    told = (
+        f"月度平衡 the account balances in every village: {months.closed} 个月封账 months closed，常住 residents"
+        f" {months.residents:,}" + (f"，说明放行 excused {months.excused:,}" if months.excused else "")
+    )
+    console.print(f"{_tick(months.balanced)} {told}", highlight=False)
 
 
 def _tick(right: bool) -> str:

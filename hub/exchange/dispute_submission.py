@@ -10,7 +10,6 @@ from hub.exchange import receipts
 from hub.exchange.changelog import number_changes
 from hub.exchange.disputes import anything_to_tell, lift_marks, mark_disputed
 from hub.exchange.system_submission import enter_system_submission
-from hub.faults import point
 from hub.keyring import Keyring
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.settings import Settings
@@ -42,6 +41,5 @@ def _tell(connection: Connection, settings: Settings, catalogue: Catalogue, keyr
     values = {"state": "merged", "merged_at": utc_now(), "facts": {"effect": effect}}
     connection.execute(submission.update().where(mine).values(**values))
     receipts.issue(connection, keyring, submission_id)
-    point("disputes.before_numbers")
     number_changes(connection, submission_id)
     return effect["disputed"], effect["settled"]

@@ -17,14 +17,19 @@ from hub.tables.version_sql import version_columns
 from mappings.catalogue import Catalogue, RecordType
 
 _STANDING = "('open', 'answered')"
+_UNTOLD = f"(c.opened_version IS NULL AND c.state IN {_STANDING})"
+_OVER = (
+    f"(c.opened_version IS NOT NULL AND c.settled_version IS NULL AND c.state NOT IN {_STANDING} AND NOT EXISTS ("
+    f"SELECT 1 FROM {{d}}.challenge o WHERE o.record_id = c.record_id AND o.state IN {_STANDING}))"
+)
 
 
 def mark_disputed(connection: Connection, submission_id: UUID, catalogue: Catalogue) -> int:
     """Mark every record with a challenge that is not told of yet; how many records got a new version."""
     waiting = run_sql(
         connection,
-        f"SELECT challenge_id, record_type, record_id FROM {{d}}.challenge WHERE opened_version IS NULL"
-        f" AND record_id IS NOT NULL AND state IN {_STANDING} ORDER BY challenge_id FOR UPDATE SKIP LOCKED",
+        f"SELECT c.challenge_id, c.record_type, c.record_id FROM {{d}}.challenge c WHERE c.record_id IS NOT NULL"
+        f" AND {_UNTOLD} ORDER BY c.challenge_id FOR UPDATE OF c SKIP LOCKED",
     )
     marked = 0
     for record_type, rows in _by_type(waiting, catalogue):
@@ -42,12 +47,8 @@ def lift_marks(connection: Connection, submission_id: UUID, catalogue: Catalogue
     """Take the mark from records of which no challenge stands any more; how many records got a new version."""
     settled = run_sql(
         connection,
-        f"""
-        SELECT c.challenge_id, c.record_type, c.record_id FROM {{d}}.challenge c
-        WHERE c.opened_version IS NOT NULL AND c.settled_version IS NULL AND c.state NOT IN {_STANDING}
-          AND NOT EXISTS (SELECT 1 FROM {{d}}.challenge o WHERE o.record_id = c.record_id AND o.state IN {_STANDING})
-        ORDER BY c.challenge_id FOR UPDATE OF c SKIP LOCKED
-        """,
+        f"SELECT c.challenge_id, c.record_type, c.record_id FROM {{d}}.challenge c WHERE {_OVER}"
+        " ORDER BY c.challenge_id FOR UPDATE OF c SKIP LOCKED",
     )
     lifted = 0
     for record_type, rows in _by_type(settled, catalogue):
@@ -62,27 +63,35 @@ def lift_marks(connection: Connection, submission_id: UUID, catalogue: Catalogue
 
 
 def anything_to_tell(connection: Connection, catalogue: Catalogue) -> bool:
-    """Whether a mark waits to be set or lifted; records that are void wait until they stand again."""
-    due = (
-        f"c.opened_version IS NULL AND c.state IN {_STANDING} OR c.opened_version IS NOT NULL"
-        f" AND c.settled_version IS NULL AND c.state NOT IN {_STANDING}"
-    )
-    found = run_sql(
-        connection,
-        f"SELECT record_type, array_agg(record_id) FROM {{d}}.challenge c WHERE record_id IS NOT NULL AND ({due})"
-        " GROUP BY record_type",
-    )
+    """Whether a mark waits to be set or lifted; one more challenge of a marked record rests on the mark it has."""
+    for record_type in _challenged_types(connection, catalogue):
+        _share_mark(connection, record_type)
+    due = f"NOT r.disputed AND {_UNTOLD} OR r.disputed AND {_OVER}"
     return any(
-        _some_stand(connection, catalogue.record_types[str(code)], cast(list[UUID], records))
-        for code, records in found
-        if str(code) in catalogue.record_types and catalogue.record_types[str(code)].enabled
+        run_sql(
+            connection,
+            f"SELECT 1 FROM {{d}}.challenge c JOIN {{d}}.rec_{record_type.code} r ON r.record_id = c.record_id"
+            f" WHERE c.record_type = '{record_type.code}' AND NOT r.voided AND ({due}) LIMIT 1",
+        )
+        for record_type in _challenged_types(connection, catalogue)
     )
 
 
-def _some_stand(connection: Connection, record_type: RecordType, records: list[UUID]) -> bool:
-    these = "record_id = ANY(CAST(:records AS uuid[])) AND NOT voided"
-    return bool(
-        run_sql(connection, f"SELECT 1 FROM {{d}}.rec_{record_type.code} WHERE {these} LIMIT 1", records=records)
+def _challenged_types(connection: Connection, catalogue: Catalogue) -> list[RecordType]:
+    rows = run_sql(
+        connection,
+        f"SELECT DISTINCT c.record_type FROM {{d}}.challenge c"
+        f" WHERE c.record_id IS NOT NULL AND ({_UNTOLD} OR {_OVER}) ORDER BY 1",
+    )
+    known = (catalogue.record_types.get(str(code)) for (code,) in rows)
+    return [one for one in known if one is not None and one.enabled]
+
+
+def _share_mark(connection: Connection, record_type: RecordType) -> None:
+    run_sql(
+        connection,
+        f"UPDATE {{d}}.challenge c SET opened_version = r.version FROM {{d}}.rec_{record_type.code} r"
+        f" WHERE c.record_type = '{record_type.code}' AND r.record_id = c.record_id AND r.disputed AND {_UNTOLD}",
     )
 
 

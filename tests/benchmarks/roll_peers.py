@@ -8,10 +8,14 @@ import io
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import psycopg
+
+Comparing = Callable[[], list[int]]
 
 
 def main(peer: str, folder: Path) -> None:
@@ -23,14 +27,14 @@ def main(peer: str, folder: Path) -> None:
     print(json.dumps({"seconds": time.perf_counter() - started, "found": found}))
 
 
-def register_out(asked, stream):  # type: ignore[no-untyped-def]
-    with psycopg.connect(asked["url"]) as connection, connection.cursor() as cursor:
-        with cursor.copy(f"COPY ({asked['query']}) TO STDOUT (FORMAT csv)") as copy:
-            for block in copy:
-                stream.write(block)
+def register_out(asked: Any, stream: Any) -> None:
+    out = f"COPY ({asked['query']}) TO STDOUT (FORMAT csv)".encode()
+    with psycopg.connect(asked["url"]) as connection, connection.cursor().copy(out) as copy:
+        for block in copy:
+            stream.write(block)
 
 
-def both_frames(asked):  # type: ignore[no-untyped-def]
+def both_frames(asked: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     columns, headers = asked["columns"], asked["headers"]
     roll = pl.read_csv(asked["roll"], infer_schema=False).rename(dict(zip(headers, columns, strict=True)))
     body = io.BytesIO()
@@ -38,10 +42,10 @@ def both_frames(asked):  # type: ignore[no-untyped-def]
     return roll, pl.read_csv(body.getvalue(), has_header=False, new_columns=columns, infer_schema=False)
 
 
-def with_polars(asked):  # type: ignore[no-untyped-def]
+def with_polars(asked: Any) -> Comparing:
     fields = [name for name in asked["columns"] if name != "id_no"]
 
-    def compare():  # type: ignore[no-untyped-def]
+    def compare() -> list[int]:
         roll, register = both_frames(asked)
         both = roll.join(register, on="id_no", how="inner", suffix="_register")
         differing = both.filter(
@@ -53,10 +57,10 @@ def with_polars(asked):  # type: ignore[no-untyped-def]
     return compare
 
 
-def with_datacompy(asked):  # type: ignore[no-untyped-def]
-    import datacompy
+def with_datacompy(asked: Any) -> Comparing:
+    import datacompy  # type: ignore[import-not-found]
 
-    def compare():  # type: ignore[no-untyped-def]
+    def compare() -> list[int]:
         roll, register = both_frames(asked)
         told = datacompy.PolarsCompare(roll, register, join_columns="id_no")
         return [told.df1_unq_rows.height, told.df2_unq_rows.height, told.all_mismatch().height]
@@ -64,15 +68,15 @@ def with_datacompy(asked):  # type: ignore[no-untyped-def]
     return compare
 
 
-def with_duckdb(asked):  # type: ignore[no-untyped-def]
-    import duckdb
+def with_duckdb(asked: Any) -> Comparing:
+    import duckdb  # type: ignore[import-not-found]
 
     columns = asked["columns"]
     names = ", ".join(f"'{name}'" for name in columns)
     differs = " OR ".join(f"r.{name} IS DISTINCT FROM g.{name}" for name in columns if name != "id_no")
 
-    def compare():  # type: ignore[no-untyped-def]
-        with open(asked["register_file"], "wb") as stream:
+    def compare() -> list[int]:
+        with Path(asked["register_file"]).open("wb") as stream:
             register_out(asked, stream)
         connection = duckdb.connect()
         for table, path, header in (("r", asked["roll"], "true"), ("g", asked["register_file"], "false")):
@@ -87,22 +91,25 @@ def with_duckdb(asked):  # type: ignore[no-untyped-def]
     return compare
 
 
-def with_sql(asked):  # type: ignore[no-untyped-def]
+def with_sql(asked: Any) -> Comparing:
     columns = asked["columns"]
     differs = " OR ".join(f"r.{name} IS DISTINCT FROM g.{name}" for name in columns if name != "id_no")
     kind = f"CASE WHEN g.id_no IS NULL THEN 1 WHEN r.id_no IS NULL THEN 2 WHEN {differs} THEN 3 ELSE 0 END"
 
-    def compare():  # type: ignore[no-untyped-def]
+    def compare() -> list[int]:
         with psycopg.connect(asked["url"]) as connection, connection.cursor() as cursor:
             cursor.execute("SET work_mem = '256MB'")
-            cursor.execute(f"CREATE TEMPORARY TABLE r ({', '.join(f'{name} text' for name in columns)})")
-            with cursor.copy("COPY r FROM STDIN (FORMAT csv, HEADER)") as copy, open(asked["roll"], "rb") as stream:
+            cursor.execute(f"CREATE TEMPORARY TABLE r ({', '.join(f'{name} text' for name in columns)})".encode())
+            with (
+                cursor.copy("COPY r FROM STDIN (FORMAT csv, HEADER)") as copy,
+                Path(asked["roll"]).open("rb") as stream,
+            ):
                 while block := stream.read(1 << 20):
                     copy.write(block)
             cursor.execute("ANALYZE r")
             cursor.execute(
                 f"SELECT * FROM (SELECT {kind} AS kind, coalesce(r.id_no, g.id_no) FROM r"
-                f" FULL JOIN ({asked['query']}) g USING (id_no)) found WHERE kind > 0"
+                f" FULL JOIN ({asked['query']}) g USING (id_no)) found WHERE kind > 0".encode()
             )
             rows = cursor.fetchall()
         return [sum(1 for kind, _ in rows if kind == wanted) for wanted in (1, 2, 3)]

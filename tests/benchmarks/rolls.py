@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psycopg
 
 from hub.casework.roll_findings import Finding
 from hub.casework.rolls import match
-from hub.database import district_of, driver, new_uuids, run_sql, utc_now
+from hub.database import new_uuids, utc_now
 from hub.decisions.roll_file import Reading, read_roll
 from hub.decisions.rolls import both_sides, find_all, scope_of
 from hub.registry.areas import load_area_index
@@ -108,44 +109,56 @@ def _reading(register: Register, catalogue: Catalogue, actor: Actor) -> Reading:
     with register.app.begin() as connection:
         areas = load_area_index(connection)
     return Reading(
-        settings=register.settings, catalogue=catalogue, areas=areas, choices={}, own_areas=frozenset(scope_of(actor, areas).own_areas),
+        settings=register.settings, catalogue=catalogue, areas=areas, choices={},
+        own_areas=frozenset(scope_of(actor, areas).own_areas),
         mapping=catalogue.mapping_for(actor.organisation, actor.kind, "resident_roll"),
     )  # fmt: skip
 
 
 def _fill_register(register: Register, reading: Reading, last: Path, actor: Actor) -> None:
     """Last month's roll as the line would have left it: persons, numbers, records, what is known of them."""
-    rows = read_roll(last, reading).rows
-    ids = pl.Series("person_id", new_uuids(rows.height))
-    fields = [name for name in _HEADERS if name in rows.columns]
-    attributes = pl.concat_str(
-        [pl.format('"{}":["{}","resident_roll","0190b6c4-0000-7000-8000-000000000000","{}",null]', pl.lit(name), name, pl.lit(actor.organisation))
-         for name in fields], separator=","
-    )  # fmt: skip
-    people = rows.with_columns(ids, attributes=pl.format("{{{}}}", attributes))
-    now = utc_now().isoformat()
-    with register.worker.begin() as connection:
-        _copy(connection, "person (person_id, home_area, created_at)", people.select("person_id", "area", pl.lit(now)))
-        numbers = people.select(pl.lit("id_no"), "id_no", "person_id")
-        _copy(connection, "person_identifier (kind, value, person_id)", numbers)
-        record = people.select(
-            "person_id", pl.lit(1), pl.lit(actor.organisation), pl.col("person_id").alias("key"), pl.lit("false"), pl.lit(ids[0]).alias("s"),
-            "row", pl.lit(now).alias("at"), "content_digest", pl.format("{{{}}}", "area").alias("areas"), pl.col("person_id").alias("ref"), *fields,
-        )  # fmt: skip
-        columns = "record_id, version, source, record_key, voided, submission_id, row_no, recorded_at, content_digest, areas, person_ref"
-        _copy(connection, f"rec_resident_roll ({columns}, {', '.join(fields)})", record)
-    profile = people.select("person_id", "attributes", pl.lit("{}").alias("none"), pl.lit(now).alias("at"))
-    with register.worker.begin() as connection:
-        _copy(connection, "person_profile (person_id, attributes, disagreeing, derived_at)", profile)
-        for table in ("person", "person_identifier", "rec_resident_roll", "person_profile"):
-            run_sql(connection, "SELECT {d}.refresh_statistics(:table)", table=table)
+    rows, fields = read_roll(last, reading).rows, list(_HEADERS)
+    now, ids = utc_now().isoformat(), pl.Series("person_id", new_uuids(rows.height))
+    record = {
+        "record_id": "person_id", "version": pl.lit(1), "source": pl.lit(actor.organisation), "record_key": "id_no",
+        "voided": pl.lit("false"), "submission_id": pl.lit(ids[0]), "row_no": "row", "recorded_at": pl.lit(now),
+        "content_digest": "content_digest", "areas": pl.format("{{{}}}", "area"), "person_ref": "person_id",
+    }  # fmt: skip
+    tables: dict[str, dict[str, Any]] = {
+        "person": {"person_id": "person_id", "home_area": "area", "created_at": pl.lit(now)},
+        "person_identifier": {"kind": pl.lit("id_no"), "value": "id_no", "person_id": "person_id"},
+        "rec_resident_roll": record | {name: name for name in fields},
+        "person_profile": {
+            "person_id": "person_id", "attributes": _attributes(fields, actor), "disagreeing": pl.lit("{}"),
+            "derived_at": pl.lit(now),
+        },
+    }  # fmt: skip
+    people = rows.with_columns(ids)
+    with psycopg.connect(libpq(register.urls.superuser)) as connection:
+        for table, columns in tables.items():
+            _copy(connection, f"{register.settings.district}.{table}", people, columns)
+    with psycopg.connect(libpq(register.urls.superuser), autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
 
 
-def _copy(connection: Any, target: str, frame: pl.DataFrame) -> None:
+def _attributes(fields: list[str], actor: Actor) -> pl.Expr:
+    """Each as the line derives it: value, record type, record, source, since."""
+    record = "0190b6c4-0000-7000-8000-000000000000"
+    said = [
+        pl.concat_str(
+            pl.lit(f'"{name}":["'), name, pl.lit(f'","resident_roll","{record}","{actor.organisation}",null]')
+        )
+        for name in fields
+    ]
+    return pl.format("{{{}}}", pl.concat_str(said, separator=","))
+
+
+def _copy(connection: psycopg.Connection[Any], table: str, people: pl.DataFrame, columns: dict[str, Any]) -> None:
+    said = [(pl.col(value) if isinstance(value, str) else value).alias(name) for name, value in columns.items()]
     body = io.BytesIO()
-    frame.write_csv(body, include_header=False)
-    statement = f"COPY {district_of(connection)}.{target} FROM STDIN (FORMAT csv)"
-    with driver(connection).cursor().copy(statement.encode()) as copy:
+    people.select(said).write_csv(body, include_header=False)
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT csv)"
+    with connection.cursor().copy(statement.encode()) as copy:
         copy.write(body.getbuffer())
 
 
@@ -164,9 +177,8 @@ def _compare(register: Register, catalogue: Catalogue, actor: Actor, roll: Path,
         at = time.perf_counter()
         found = find_all(connection, catalogue, scope, actor.organisation, reading.areas, matched)
     seconds = time.perf_counter() - started
-    print(
-        f"rolls: hub {seconds:.2f} s: both sides read {sides - started:.2f}, matched {at - sides:.2f}, told {seconds - (at - started):.2f}"
-    )
+    stages = {"both sides read": sides - started, "matched": at - sides, "told": seconds - (at - started)}
+    print(f"rolls: hub {seconds:.2f} s,", ", ".join(f"{stage} {took:.2f}" for stage, took in stages.items()))
     _require_exactly(found, planted)
     return seconds
 
@@ -185,14 +197,11 @@ def _time_peers(
         print("rolls: the peers are not measured, HUB_ROLLS_PYTHON names no Python that has them")
         return {}
     columns = ", ".join(f"{name}::text AS {name}" for name in _HEADERS)
-    query = f"SELECT {columns} FROM {register.settings.district}.rec_resident_roll WHERE source = '{actor.organisation}' AND NOT voided"
+    source = f"{register.settings.district}.rec_resident_roll WHERE source = '{actor.organisation}' AND NOT voided"
     asked = {
-        "roll": str(roll),
-        "url": libpq(register.urls.worker),
-        "query": query,
-        "columns": list(_HEADERS),
-        "headers": list(_HEADERS.values()),
-    }
+        "roll": str(roll), "url": libpq(register.urls.superuser), "query": f"SELECT {columns} FROM {source}",
+        "columns": list(_HEADERS), "headers": list(_HEADERS.values()),
+    }  # fmt: skip
     (folder / "asked.json").write_text(json.dumps(asked), "utf-8")
     wanted = [len(planted[kind]) for kind in ("missing_here", "missing_there", "different")]
     return {peer: min(_peer(python, peer, folder, wanted) for _ in range(repeats)) for peer in PEERS}

@@ -18,7 +18,7 @@ from hub.registry.areas import AreaIndex
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.registry.scope import reach_of, scope_for
 from hub.settings import RoundPolicy
-from tests.year.departments import Departments, Report
+from tests.year.departments import DEATHS, Departments, Report
 from tests.year.register import Register
 from tests.year.rows import KEYS, village_code
 from tests.year.towns import Line, Towns, answer_row, left_unanswered
@@ -219,7 +219,7 @@ class Year:
 
     def _event_of(self, record_type: str, person_id: object) -> Event | None:
         """What a town found of this person, as the town remembers it."""
-        table = "town_arrival" if record_type not in ("town_departure",) else "town_departure"
+        table = "town_departure" if record_type in (*DEATHS, "hukou_move_out") else "town_arrival"
         rows = self.register.ask(
             f"SELECT name, changed_on::text FROM {{d}}.rec_{table} WHERE person_ref = :person AND NOT voided"
             " ORDER BY record_id DESC",
@@ -235,7 +235,9 @@ class Year:
         if state == "open":
             clerk = self.register.clerk(against)
             self.register.do(
-                lambda connection: challenges.answer(connection, clerk, challenge_id, outcome, "已核实，见更正", when)
+                lambda connection: challenges.answer(
+                    connection, self.register.settings, clerk, challenge_id, outcome, "已核实，见更正", when
+                )
             )
 
     # ---- the account ----
