@@ -101,7 +101,7 @@ def read_log(connection: Connection) -> list[Change]:
         " FROM {d}.change_log ORDER BY seq",
     )
     return [
-        Change(*facts, frozenset(before or ()), frozenset(after or ()), *sent.get(submission, ("regular", False)))
+        Change(*facts, frozenset(before or ()), frozenset(after or ()), *sent.get(submission, ("regular", False)))  # type: ignore[call-arg]
         for *facts, before, after, submission in rows
     ]
 
@@ -110,7 +110,7 @@ def read_successors(connection: Connection) -> dict[int, int]:
     rows: list[tuple[Any, ...]] = run_sql(
         connection, "SELECT area_id, successor_id FROM {d}.area WHERE successor_id IS NOT NULL"
     )
-    direct: dict[int, int] = dict(rows)  # type: ignore[arg-type]
+    direct: dict[int, int] = dict(rows)
 
     def last(area: int) -> int:
         return last(direct[area]) if area in direct else area

@@ -126,14 +126,15 @@ class Story:
             if len(known) < 6:
                 return
             (number, kept), (_, other) = self.chance.sample(sorted(known), 2)
+            decision_id = new_uuid()
             values = {
-                "decision_id": new_uuid(), "kind": "merge", "organisation": "bureau", "decided_by": "x", "id_no": number,
+                "decision_id": decision_id, "kind": "merge", "organisation": "bureau", "decided_by": "x", "id_no": number,
                 "decided_at": utc_now(), "reason": "同一人", "person_id": kept, "other_id": other,
             }  # fmt: skip
             connection.execute(person_decision.insert().values(values))
             submission_id = stage(connection, self.catalogue.record_types["employment"], [])
             self._enter(connection, submission_id, "hub", "person", "system")
-            carry_out(connection, submission_id, values["decision_id"], self.catalogue)
+            carry_out(connection, submission_id, decision_id, self.catalogue)
             number_changes(connection, submission_id)
 
     def merge(self) -> None:
