@@ -167,7 +167,7 @@ _WORDS: dict[str, Any] = {"kinds": CHALLENGE_KINDS, "states": CHALLENGE_STATES, 
 
 
 def _ticked(**flags: bool) -> dict[str, str]:
-    return {name: "true" for name, on in flags.items() if on}
+    return {name: "true" if on else "" for name, on in flags.items()}
 
 
 def _paged(found: list[ListedChallenge]) -> dict[str, Any]:

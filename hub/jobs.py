@@ -24,8 +24,12 @@ from hub import following
 from hub.accepting import Accepted as Accepted
 from hub.accepting import accept as accept
 from hub.accepting import enqueue as enqueue
+from hub.casework import balance, reminders, rounds
+from hub.casework.challenge_settling import settle_by_itself
+from hub.casework.notice_sending import send_waiting
 from hub.database import NOTHING, Database, Reach, driver, run_sql, utc_now
 from hub.exchange import effect, person_submission, pipeline, receipts, receive, retention
+from hub.exchange.dispute_submission import lift_settled
 from hub.faults import point
 from hub.keyring import Keyring
 from hub.operations import audit_anchors
@@ -214,6 +218,50 @@ def derive_profiles(context: JobContext, timestamp: int) -> None:
     with telling_no_values():
         while _derive_page(_tools(context)[0]):
             pass
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="20 * * * *")
+@queue.task(name="keep_rounds", pass_context=True, queueing_lock="keep_rounds")
+def keep_rounds(context: JobContext, timestamp: int) -> None:
+    """Rounds open on their day; who has to be reminded is. Every hour, so that a hub that was off at midnight is not late."""
+    database, settings = _tools(context)
+    with telling_no_values():
+        rounds.open_due_rounds(database, settings, _catalogue(), utc_now())
+        with database.begin() as connection:
+            reminders.make_due_notices(connection, settings, utc_now())
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="10 17 * * *")  # an hour after midnight in Shanghai
+@queue.task(name="close_months", pass_context=True, queueing_lock="close_months")
+def close_months(context: JobContext, timestamp: int) -> None:
+    """Months whose day has come are drawn, and closed if nobody is unexplained."""
+    database, settings = _tools(context)
+    with telling_no_values():
+        balance.close_due(database, settings, _catalogue(), utc_now())
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="* * * * *")
+@queue.task(name="keep_challenges", pass_context=True, queueing_lock="keep_challenges")
+def keep_challenges(context: JobContext, timestamp: int) -> None:
+    """Challenges whose source has mended its record are over; marks follow the challenges."""
+    database, settings = _tools(context)
+    with telling_no_values():
+        with database.begin() as connection:
+            settle_by_itself(connection, SYSTEM_ACTOR, _catalogue(), utc_now())
+        lift_settled(database, settings, _catalogue())
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="* * * * *")
+@queue.task(name="send_notices", pass_context=True, queueing_lock="send_notices")
+def send_notices(context: JobContext, timestamp: int) -> None:
+    """Mail and short messages that wait go out."""
+    database, settings = _tools(context)
+    with telling_no_values():
+        send_waiting(database, settings, SYSTEM_ACTOR)
 
 
 @declares(Right.SYSTEM)

@@ -69,7 +69,8 @@ def tell(
     settings: Settings,
     organisation: str = QINGXI_OFFICE,
     at: datetime = OPENED,
+    about: str = "round/2026-11",
 ) -> None:
     facts = Facts(month="2026-11", items=25, due_on=DUE)
-    one = Wanted(organisation=organisation, kind="due_soon", about="round/2026-11", level=1, facts=facts)
+    one = Wanted(organisation=organisation, kind="due_soon", about=about, level=1, facts=facts)
     make_notices(connection, settings, SYSTEM_ACTOR, [one], at)

@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 from hub.__main__ import app
 from hub.database import new_uuid
 from hub.embedded import Cluster
+from hub.registry.api_keys import issue_key
+from hub.registry.permissions import SYSTEM_ACTOR, Right
 from mappings.catalogue import Catalogue
 from tests.decisions import read
 from tests.desk_visits import Visitor, visitor
@@ -139,6 +141,18 @@ def test_another_towns_slip_or_one_of_another_month_is_not_there(hub: Hub, town:
 def test_the_papers_frames_are_in_english_when_asked(town: Visitor) -> None:
     assert "Visit cards" in town.get(at("cards"), "en").text
     assert "Others involved" in town.get(at("print"), "en").text
+
+
+def test_a_towns_own_system_fetches_its_list_and_nobody_elses_does(hub: Hub, client: TestClient[Litestar]) -> None:
+    with hub.served.begin() as connection:
+        scopes = frozenset({Right.READ_CHANGE_LIST, Right.SIGNED_IN})
+        key = issue_key(connection, SYSTEM_ACTOR, organisation=OTHER_TOWN, title="村务系统", scopes=scopes).text
+    client.cookies.clear()
+    path = f"/v1{at('list.xlsx')}"
+    answer = client.get(path, headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 200 and len(lines_of(book_of(answer.content))) == 4
+    assert client.get(path, headers=hub.key_of("health")).status_code == 403
+    assert client.get(path).status_code == 401
 
 
 # ---- from the machine itself ----

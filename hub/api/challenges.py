@@ -21,7 +21,7 @@ from hub.casework.challenge_list import (
     read_challenge,
 )
 from hub.database import Database
-from hub.decisions.challenges import Act, Said, raise_challenge, unmask_challenge, work_challenge
+from hub.decisions.challenges import Act, Said, raise_challenge, work_challenge
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings
@@ -46,10 +46,6 @@ class PostedAct(msgspec.Struct, frozen=True, kw_only=True):
     act: Act
     answer: str = ""
     text: str = ""
-
-
-class PostedReason(msgspec.Struct, frozen=True, kw_only=True):
-    reason: str
 
 
 class ChallengeController(Controller):
@@ -125,26 +121,6 @@ class ChallengeController(Controller):
     ) -> dict[str, Any]:
         work_challenge(database, settings, actor, challenge_id, data.act, outcome=data.answer, text=data.text)
         return {"challenge_id": challenge_id, "done": data.act}
-
-    @post(
-        f"{_ONE}/unmask",
-        opt={"right": Right.UNMASK},
-        guards=[require_json],
-        status_code=200,
-        sync_to_thread=True,
-        summary="显示一件校核的内容 / Whom it is about and what is claimed, once, for a reason",
-    )
-    def unmask(
-        self,
-        database: NamedDependency[Database],
-        catalogue: NamedDependency[Catalogue],
-        actor: NamedDependency[Actor],
-        challenge_id: FromPath[UUID],
-        data: JSONBody[PostedReason],
-    ) -> dict[str, Any]:
-        with database.begin(reach_of(actor)) as connection:
-            shown = unmask_challenge(connection, actor, catalogue, challenge_id, data.reason)
-        return {"values": [dict(zip(("title", "title_en", "value"), one, strict=True)) for one in shown.values]}
 
 
 def _following(found: list[ListedChallenge], limit: int) -> str | None:

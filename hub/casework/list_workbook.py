@@ -34,30 +34,31 @@ _CHOICES_SHEET = "_hub"  # what is in it is never read
 _LITERAL_LIST = 255  # characters a drop-down may have without a range
 _HEADER_ROW, _FIRST_ROW = 2, 3
 _A4 = 9
+_TWO_LINES = 27  # points, in the cells' size
 _FOOTER = "填表人：______________    审核人：______________    日期：______________"
 _NOT_ASKED = ("source_record_id",)  # of what a town found: the hub's own
 _HOW_CHANGED = ("新增", "更正", "作废")
 _COLUMNS: tuple[tuple[str, str, int], ...] = (
-    ("number", "序号", 5),
-    ("village", "所在村居", 12),
-    ("name", "姓名", 9),
-    ("id_no", "号码", 20),
-    ("kind", "信息", 13),
-    ("change_type", "变动类别", 6),
-    ("changed_on", "变动日期", 11),
-    ("source_org", "来源部门", 14),
-    ("involved", "涉及人员", 16),
-    ("due_on", "核对期限", 11),
-    ("result", "核对结果", 12),
-    ("actual", "实际情况", 18),
-    ("right_village", "更正村居", 12),
-    ("right_name", "更正姓名", 9),
-    ("right_id_no", "更正身份证号", 20),
-    ("right_date", "更正日期", 11),
-    ("to_town", "转派镇街", 11),
-    ("method", "核对方式", 8),
-    ("verifier", "核对人", 8),
-    ("verified_on", "核对日期", 11),
+    ("number", "序号", 4),
+    ("village", "所在村居", 9),
+    ("name", "姓名", 8),
+    ("id_no", "号码", 18),
+    ("kind", "信息", 12),
+    ("change_type", "变动类别", 5),
+    ("changed_on", "变动日期", 10),
+    ("source_org", "来源部门", 12),
+    ("involved", "涉及人员", 12),
+    ("due_on", "核对期限", 10),
+    ("result", "核对结果", 9),
+    ("actual", "实际情况", 16),
+    ("right_village", "更正村居", 9),
+    ("right_name", "更正姓名", 8),
+    ("right_id_no", "更正身份证号", 18),
+    ("right_date", "更正日期", 10),
+    ("to_town", "转派镇街", 9),
+    ("method", "核对方式", 6),
+    ("verifier", "核对人", 7),
+    ("verified_on", "核对日期", 10),
     ("source_record_id", "来源记录", 5),
     ("round", "核对月份", 5),
     ("list_mark", "校验码", 5),
@@ -141,6 +142,7 @@ def _write_lines(
         if lines and answers.get(field):
             _offer(book, sheet, column, len(lines), answers[field])
     for row, line in enumerate(lines, start=_FIRST_ROW):
+        sheet.set_row(row, _TWO_LINES)
         for column, (field, _, _) in enumerate(_COLUMNS):
             sheet.write_string(row, column, getattr(line, field), book.looks["cell"])
     if lines:
@@ -202,6 +204,7 @@ def _write_blank(
         if choices:
             _offer(book, sheet, column, BLANK_ROWS, choices)
     for row in range(_FIRST_ROW, _FIRST_ROW + BLANK_ROWS):
+        sheet.set_row(row, _TWO_LINES)
         for column in range(len(rules)):
             sheet.write_blank(row, column, None, book.looks["cell"])
     _write_foot(book, sheet, _FIRST_ROW + BLANK_ROWS)
@@ -241,13 +244,20 @@ def _write_choices(book: _Book) -> None:
 
 
 _TEXT: dict[str, object] = {"num_format": "@", "valign": "vcenter"}
-_HEAD: dict[str, object] = {"bold": True, "border": 1, "align": "center", "valign": "vcenter", "text_wrap": True}
+_HEAD: dict[str, object] = {
+    "bold": True,
+    "border": 1,
+    "align": "center",
+    "valign": "vcenter",
+    "text_wrap": True,
+    "font_size": 10,
+}
 _LOOKS: dict[str, dict[str, object]] = {
     "title": {"bold": True, "font_size": 16, "align": "center", "valign": "vcenter"},
     "mark": {"font_size": 9, "font_color": "#666666", "align": "left"},
     "header": {**_HEAD, "bg_color": "#E8EEF5"},
     "answer_header": {**_HEAD, "bg_color": "#FCE4D6"},
-    "cell": {**_TEXT, "border": 1, "text_wrap": True},
+    "cell": {**_TEXT, "border": 1, "text_wrap": True, "font_size": 10},
     "text": _TEXT,
     "foot": {"font_size": 11, "align": "left"},
     "told": {"text_wrap": True, "valign": "top"},

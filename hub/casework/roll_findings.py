@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.casework.rolls import PLACE, ROLL, Matched, Told, differing, sides
+from hub.casework.rolls import PLACE, ROLL, Matched, Told, attributes_of, differing, sides
 from hub.registry.areas import AreaIndex
 from mappings.catalogue import Catalogue
 
@@ -44,6 +44,23 @@ class Comparing(msgspec.Struct, frozen=True, kw_only=True):
     areas: AreaIndex
     told: Mapping[str, Told]  # by person
     registered: Mapping[str, Registered]  # by number
+    fields: tuple[str, ...] = ()  # of the roll
+    attributes: Mapping[str, str] = {}  # field -> attribute
+
+
+def comparing_with(
+    catalogue: Catalogue, areas: AreaIndex, told: Mapping[str, Told], registered: Mapping[str, Registered]
+) -> Comparing:
+    """What is the same for every line is looked up once."""
+    fields = tuple(field.name for field in catalogue.record_types[ROLL].plain_fields)
+    return Comparing(
+        catalogue=catalogue,
+        areas=areas,
+        told=told,
+        registered=registered,
+        fields=fields,
+        attributes=attributes_of(catalogue),
+    )
 
 
 def findings(matched: Matched, comparing: Comparing) -> Iterator[Finding]:
@@ -67,7 +84,7 @@ def _missing_here(row: Mapping[str, Any], comparing: Comparing) -> Finding:
 
 
 def _missing_there(row: Mapping[str, Any], comparing: Comparing) -> Finding:
-    three = sides({}, comparing.told.get(row["person_id"]), _fields(comparing))
+    three = sides({}, comparing.told.get(row["person_id"]), comparing.fields)
     three[PLACE] = ["", comparing.areas.code_of.get(row["home"], ""), three.get(PLACE, ["", "", ""])[2]]
     three["id_no"] = ["", row["id_no"], ""]
     return Finding(kind="missing_there", told=three, village=row["home"], person_id=row["person_id"])
@@ -75,8 +92,9 @@ def _missing_there(row: Mapping[str, Any], comparing: Comparing) -> Finding:
 
 def _different(row: Mapping[str, Any], comparing: Comparing) -> Iterator[Finding]:
     """Nothing, where the rows only look different."""
-    three = sides({**row, "id_no": row["number"]}, comparing.told.get(row["person_id"]), _fields(comparing))
-    named = differing(three, comparing.catalogue)
+    three = sides({**row, "id_no": row["number"]}, comparing.told.get(row["person_id"]), comparing.fields)
+    three["id_no"] = [row["number"]] * 2 + three["id_no"][2:]
+    named = differing(three, comparing.attributes, comparing.catalogue.attributes)
     if row["area"] is not None and row["area"] != row["home"]:
         here, there = (comparing.areas.code_of.get(row[side], "") for side in ("area", "home"))
         three[PLACE] = [here, there, three.get(PLACE, ["", "", ""])[2]]
@@ -89,9 +107,5 @@ def _different(row: Mapping[str, Any], comparing: Comparing) -> Iterator[Finding
 
 
 def _row_alone(row: Mapping[str, Any], comparing: Comparing) -> dict[str, list[Any]]:
-    told = sides({**row, "id_no": row["number"]}, None, _fields(comparing))
+    told = sides({**row, "id_no": row["number"]}, None, comparing.fields)
     return {name: list(three) for name, three in told.items()}
-
-
-def _fields(comparing: Comparing) -> list[str]:
-    return [field.name for field in comparing.catalogue.record_types[ROLL].plain_fields]

@@ -23,10 +23,8 @@ from mappings.catalogue import Attribute, Catalogue
 ROLL = "resident_roll"
 PLACE = "live_div"  # compared as areas, not as text: a village keeps being itself when it is recoded
 NOT_COMPARED = ("id_no", PLACE)
-_LIVING = {
-    "person_id": pl.String, "id_no": pl.String, "home": pl.Int32, "last": pl.String, "doubtful": pl.Boolean,
-    "gone": pl.Boolean,
-}  # fmt: skip
+_LIVING = {"person_id": pl.String, "id_no": pl.String, "home": pl.Int32, "last": pl.String}
+_NUMBERS = {"person_id": pl.String, "number": pl.String}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,33 +53,61 @@ class Matched:
 
 
 def read_register(connection: Connection, catalogue: Catalogue, scope: Scope, organisation: str) -> Register:
-    """Everybody whose home is in the scope's areas, by COPY; a person of another town is not in it."""
+    """Everybody whose home is in the scope's areas, by COPY; a person of another town is not in it.
+
+    The last roll has the number that is right now, so that numbers are looked up for nobody but who was not on it.
+    """
     areas = list(scope.own_areas)
+    gone = pl.Series(_gone(connection, catalogue, areas), dtype=pl.String)
+    _plan_for_many(connection, areas)
     doubted = list(attributes_of(catalogue).values())
-    gone = _gone(connection, catalogue, areas)
-    run_sql(connection, "SET LOCAL work_mem = '128MB'")
-    living = copied_out(connection, _LIVING_SQL, _LIVING, areas=areas, town=organisation, doubted=doubted, gone=gone)
+    living = copied_out(connection, _LIVING_SQL, _LIVING, areas=areas, town=organisation)
+    doubtful = copied_out(connection, _DOUBTFUL_SQL, {"person_id": pl.String}, areas=areas, doubted=doubted)
+    unnamed = living.filter(pl.col("id_no").is_null())["person_id"].to_list()
+    numbers = (
+        copied_out(connection, _NUMBERS_SQL, _NUMBERS, persons=unnamed) if unnamed else pl.DataFrame(schema=_NUMBERS)
+    )
     replaced = copied_out(connection, _REPLACED_SQL, {"id_no": pl.String, "now": pl.String}, areas=areas)
-    return Register(living=living, replaced=replaced)
+    living = living.join(numbers, on="person_id", how="left") if unnamed else living.with_columns(number=pl.lit(None))
+    return Register(
+        living=living.with_columns(
+            id_no=pl.coalesce("id_no", "number"),
+            doubtful=pl.col("person_id").is_in(doubtful["person_id"].implode()),
+            gone=pl.col("person_id").is_in(gone.implode()),
+        ).drop("number"),
+        replaced=replaced,
+    )
 
 
 _HERE = "{d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area AND a.leaf_id = ANY (%(areas)s::integer[])"
 _LIVING_SQL = f"""
-SELECT p.person_id, i.value, a.leaf_id, l.content_digest, coalesce(f.disagreeing && %(doubted)s::text[], true),
-       p.person_id = ANY (%(gone)s::uuid[])
-  FROM {_HERE}
-  LEFT JOIN {{d}}.person_identifier i ON i.person_id = p.person_id AND i.kind = 'id_no' AND i.replaced_by IS NULL
+SELECT p.person_id, l.id_no, a.leaf_id, l.content_digest FROM {_HERE}
   LEFT JOIN {{d}}.rec_{ROLL} l ON l.person_ref = p.person_id AND l.source = %(town)s AND NOT l.voided
-  LEFT JOIN {{d}}.person_profile f ON f.person_id = p.person_id
  WHERE p.merged_into IS NULL AND p.erased_at IS NULL
+"""
+_DOUBTFUL_SQL = f"""
+SELECT p.person_id FROM {_HERE}
+  JOIN {{d}}.person_profile f ON f.person_id = p.person_id AND f.disagreeing && %(doubted)s::text[]
+"""
+_NUMBERS_SQL = """
+SELECT i.person_id, i.value FROM {d}.person_identifier i
+ WHERE i.person_id = ANY (%(persons)s::uuid[]) AND i.kind = 'id_no' AND i.replaced_by IS NULL
 """
 _REPLACED_SQL = f"""
 SELECT i.value, i.replaced_by FROM {_HERE}
   JOIN {{d}}.person_identifier i ON i.person_id = p.person_id AND i.kind = 'id_no' AND i.replaced_by IS NOT NULL
 """
+_MANY = 20_000  # people: below, every join is by index; row security hides from the planner how many there are
 
 
-def _gone(connection: Connection, catalogue: Catalogue, areas: list[int]) -> list[object]:
+def _plan_for_many(connection: Connection, areas: list[int]) -> None:
+    counted = "SELECT count(*) FROM {d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area WHERE a.leaf_id = ANY (:areas)"
+    if int(str(run_sql(connection, counted, areas=areas)[0][0])) > _MANY:
+        run_sql(connection, "SET LOCAL enable_nestloop = off")
+        run_sql(connection, "SET LOCAL work_mem = '256MB'")
+
+
+def _gone(connection: Connection, catalogue: Catalogue, areas: list[int]) -> list[str]:
     """Of those whose home is here, who by the records that stand has left or died. Only who has such a record can have."""
     here = "SELECT p.person_id FROM {d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area WHERE a.leaf_id = ANY (:areas)"
     leaving = " UNION ".join(
@@ -91,10 +117,8 @@ def _gone(connection: Connection, catalogue: Catalogue, areas: list[int]) -> lis
         if rule.does != "arrives"
     )
     told = told_sql(catalogue, "CURRENT_DATE", persons=f"({here}) INTERSECT ({leaving})")
-    return [
-        person
-        for (person,) in run_sql(connection, f"SELECT person_id FROM ({told}) t WHERE does <> 'arrives'", areas=areas)
-    ]
+    rows = run_sql(connection, f"SELECT person_id::text FROM ({told}) t WHERE does <> 'arrives'", areas=areas)
+    return [str(person) for (person,) in rows]
 
 
 def copied_out(
@@ -107,9 +131,7 @@ def copied_out(
     with driver(connection).cursor().copy(statement.encode(), bound) as copy:
         for block in copy:
             body.write(block)
-    read = {name: pl.String if kind is pl.Boolean else kind for name, kind in schema.items()}
-    frame = pl.read_csv(body.getvalue(), has_header=False, schema=read) if body.tell() else pl.DataFrame(schema=read)
-    return frame.with_columns(pl.col(name) == "t" for name, kind in schema.items() if kind is pl.Boolean)
+    return pl.read_csv(body.getvalue(), has_header=False, schema=schema) if body.tell() else pl.DataFrame(schema=schema)
 
 
 def attributes_of(catalogue: Catalogue) -> dict[str, str]:
@@ -202,16 +224,11 @@ def read_told(
     believed = msgspec.json.Decoder(dict[str, list[object]]).decode
     last = msgspec.json.Decoder(dict[str, str | None]).decode
     attributes = attributes_of(catalogue)
-    return {
-        str(person): _told(attributes, believed(str(said)), last(str(roll)), str(number or ""))
-        for person, number, said, roll in rows
-    }
+    return {str(person): _told(attributes, believed(str(said)), last(str(roll))) for person, said, roll in rows}
 
 
 _TOLD_SQL = f"""
-SELECT p.person_id, (SELECT max(i.value) FROM {{d}}.person_identifier i
-                      WHERE i.person_id = p.person_id AND i.kind = 'id_no' AND i.replaced_by IS NULL),
-       coalesce(f.attributes, '{{{{}}}}')::text, json_build_object({{fields}})::text
+SELECT p.person_id, coalesce(f.attributes, '{{{{}}}}')::text, json_build_object({{fields}})::text
   FROM {{d}}.person p
   JOIN {{d}}.area_place a ON a.area_id = p.home_area AND a.leaf_id = ANY (:areas)
   LEFT JOIN {{d}}.rec_{ROLL} l ON l.person_ref = p.person_id AND l.source = :town AND NOT l.voided
@@ -220,40 +237,36 @@ SELECT p.person_id, (SELECT max(i.value) FROM {{d}}.person_identifier i
 """
 
 
-def _told(
-    attributes: Mapping[str, str], said: Mapping[str, list[object]], roll: Mapping[str, str | None], number: str
-) -> Told:
+def _told(attributes: Mapping[str, str], said: Mapping[str, list[object]], roll: Mapping[str, str | None]) -> Told:
     last = {name: value for name, value in roll.items() if value}
     register = {field: str(said[name][0]) for field, name in attributes.items() if name in said}
-    return Told(register={**last, **register, "id_no": number}, last=last)
+    return Told(register={**last, **register}, last=last)
 
 
 def sides(row: Mapping[str, object], told: Told | None, fields: Iterable[str]) -> dict[str, list[str]]:
     """Field -> [roll, register, last roll], of every field that any of the three fills in."""
     register, last = (told.register, told.last) if told else ({}, {})
-    found = {name: [_text(row.get(name)), register.get(name, ""), last.get(name, "")] for name in fields}
-    return {name: three for name, three in found.items() if any(three)}
+    found = {}
+    for name in fields:
+        roll = row.get(name)
+        if roll or name in register or name in last:
+            found[name] = [str(roll or ""), register.get(name, ""), last.get(name, "")]
+    return found
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def differing(three: Mapping[str, Sequence[str]], catalogue: Catalogue) -> list[str]:
+def differing(
+    three: Mapping[str, Sequence[str]], known: Mapping[str, str], attributes: Mapping[str, Attribute]
+) -> list[str]:
     """Fields of which roll and register say different things; who says nothing contradicts nobody.
 
-    The number itself and the village are judged by the match, not by how they are written.
+    ``known``: field -> attribute. The number and the village are judged by the match, not by how they are written.
     """
-    known = attributes_of(catalogue)
     return [
         name
         for name, (roll, register, *_) in three.items()
-        if name in known
-        and roll
-        and register
-        and roll != register
-        and not _alike(roll, register, catalogue.attributes[known[name]])
-    ]
+        if roll != register and roll and register and name in known
+        and not _alike(roll, register, attributes[known[name]])
+    ]  # fmt: skip
 
 
 def _alike(one: str, other: str, attribute: Attribute) -> bool:

@@ -62,9 +62,9 @@ def ask_towns(
     _lay_out(connection, areas)
     touched = _find_touched(connection, catalogue, log)
     for code in _gather_records(connection):
-        _describe(connection, catalogue.record_types[code])
+        _describe_records(connection, catalogue.record_types[code])
     _tell_moves_once(connection)
-    _ask_again(connection, round_id)
+    _list_deferred(connection, round_id)
     _number_lines(connection)
     items, again = _insert_items(connection, round_id, due_on, now)
     changes = _insert_changes(connection, round_id)
@@ -178,7 +178,7 @@ def _gather_records(connection: Connection) -> list[str]:
 # ---- who is meant, where and when ----
 
 
-def _describe(connection: Connection, record_type: RecordType) -> None:
+def _describe_records(connection: Connection, record_type: RecordType) -> None:
     """The records of one type as they are told: which of its people lives in the town, in which village, and when."""
     roles = [role.role for role in record_type.people]
     joins = "\n".join(
@@ -255,7 +255,7 @@ def _tell_moves_once(connection: Connection) -> None:
     )
 
 
-def _ask_again(connection: Connection, round_id: UUID) -> None:
+def _list_deferred(connection: Connection, round_id: UUID) -> None:
     """What a town could not verify yet is asked again once: on the line of what changed since, or on one of its own."""
     run_sql(
         connection,

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from hub import audit
-from hub.casework.roll_findings import Comparing, Finding, Registered, findings
+from hub.casework.roll_findings import Finding, Registered, comparing_with, findings
 from hub.casework.roll_items import enter_findings
 from hub.casework.rolls import ROLL, Matched, Register, match, read_register, read_told
 from hub.database import Database, new_uuid, run_sql, utc_now
@@ -258,7 +258,7 @@ def find_all(
     persons = [*matched.unsure["person_id"], *matched.missing_there["person_id"]]
     told = read_told(connection, catalogue, scope, organisation, persons) if persons else {}
     numbers = matched.missing_here.filter(~matched.missing_here["gone"].fill_null(False))["number"].to_list()
-    comparing = Comparing(catalogue=catalogue, areas=areas, told=told, registered=_registered(connection, numbers))
+    comparing = comparing_with(catalogue, areas, told, _registered(connection, numbers))
     return list(findings(matched, comparing))
 
 

@@ -197,6 +197,9 @@ _GRANTS = (
     "GRANT UPDATE (downloaded_at) ON {d}.round_town TO hub_app",
     "GRANT UPDATE (read_at, read_by) ON {d}.notice TO hub_app",
     "GRANT INSERT, DELETE ON {d}.contact TO hub_app",
+    "GRANT INSERT ON {d}.challenge TO hub_app",
+    "GRANT UPDATE (state, answer, answer_text, answered_at, answered_by, closed_at, closed_by, insisted, reason, due_on)"
+    " ON {d}.challenge TO hub_app",
     "GRANT INSERT, UPDATE ON {d}.roll_check, {d}.roll_item TO hub_app",
     "GRANT DELETE ON {d}.roll_item TO hub_app",
     "REVOKE SELECT ON {d}.feed_reader, {d}.erasure FROM hub_app",

@@ -61,15 +61,19 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     actor: Actor
 
 
+_DESK_OF_A_SYSTEM = {Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON, Right.WORK_CHALLENGE}
+
+
 def rights_a_key_may_have(its: Organisation) -> frozenset[Right]:
     """What a system of this organisation may do at most; a key has the scopes it was given.
 
-    People work in such systems too: a key may carry their decisions on held rows, their comparisons and their lookups.
+    People work in such systems too: a key may carry their decisions on held rows, their comparisons,
+    their challenges and their lookups.
     """
     if its.kind in ("bureau", "information_centre"):
         return frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})
     towns = {Right.READ_CHANGE_LIST} if its.kind in ("town", "village") else frozenset[Right]()
-    return ROLES["integrator"] | towns | {Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON}
+    return ROLES["integrator"] | towns | _DESK_OF_A_SYSTEM
 
 
 def actor_of_bearer(

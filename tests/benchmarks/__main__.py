@@ -17,6 +17,7 @@ from tests.benchmarks import (
     people_verification,
     reading,
     rolls,
+    rounds,
     sftp,
     trust,
 )
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "comparisons": people_comparisons.measure,
     "verification": people_verification.measure,
     "matching": matching_peers.measure,
+    "rounds": rounds.measure,
     "rolls": rolls.measure,
 }
 

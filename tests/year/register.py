@@ -17,6 +17,7 @@ from hub.decisions.effect import release
 from hub.decisions.held import Chosen, release_rows
 from hub.demo.areas import VALID_FROM, area_rows
 from hub.demo.founding import KINDS
+from hub.demo.settling import follow
 from hub.registry.areas import AreaIndex, import_areas, load_area_index
 from hub.registry.organisations import Organisation, save_organisation
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor
@@ -97,10 +98,11 @@ class Register:
         return accepted.submission_id
 
     def work(self) -> None:
-        """Everything that is queued, and whatever people have to decide before it can go on."""
+        """Everything that is queued, and whatever people have to decide before it can go on; then what is known follows."""
         jobs.work(self.worker, self.settings, wait=False, concurrency=1)
         while self._release_braked() + self._decide_held():
             jobs.work(self.worker, self.settings, wait=False, concurrency=1)
+        follow(self.worker, self.catalogue)
 
     def _release_braked(self) -> int:
         braked = self.ask("SELECT submission_id, organisation FROM {d}.submission WHERE state = 'braked'")
