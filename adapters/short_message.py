@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
-from adapters.outbound import CallFailed, CallRefused, Outbound
+from adapters.outbound import CallFailed, CallRefused, Outbound, listed_address
 
 _PLACE = re.compile(r"\{(phone|text|id)\}")
 _TAKEN = range(200, 300)
+_PORTS = {"https": 443, "http": 80}
 _NOT_THIS_NUMBER = frozenset({400, 404, 410, 422})
 FORM_TYPE = "application/x-www-form-urlencoded"
 
@@ -67,6 +69,19 @@ def send_short_message(outbound: Outbound, gateway: Gateway, message: ShortMessa
         raise MessageFailed(f"HTTP {reply.status}")
     if gateway.accepted not in reply.content.decode("utf-8", "replace"):
         raise MessageDelayed(f"HTTP {reply.status}，答复中没有 no {gateway.accepted!r} in the answer")
+
+
+def reach_gateway(
+    gateway: Gateway, allowed_hosts: Collection[str], allowed_networks: Collection[str], seconds: float
+) -> None:
+    """The gateway is listed, may be called, and something listens there; nothing is sent. MessageFailed."""
+    try:
+        url = urlsplit(gateway.url)
+        host, port = url.hostname or "", url.port or _PORTS.get(url.scheme, 0)
+        found = listed_address(url.scheme, host, port, allowed_hosts, allowed_networks)
+        socket.create_connection((str(found), port), timeout=seconds).close()
+    except (CallRefused, OSError, ValueError) as wrong:
+        raise MessageFailed(f"{wrong}" if isinstance(wrong, CallRefused) else type(wrong).__name__) from None
 
 
 def filled(gateway: Gateway, message: ShortMessage) -> tuple[str, bytes]:

@@ -97,7 +97,9 @@ class BalanceController(Controller):
         return show(request, "balance.html", account=account, linked=linked, **page)
 
     @get("/balance/account.xlsx", opt={"right": Right.READ_ROUND}, sync_to_thread=True)
-    def workbook(self, request: Asking, database: NamedDependency[Database], month: FromQuery[str]) -> Response[bytes]:
+    def workbook(
+        self, request: Asking, database: NamedDependency[Database], month: FromQuery[str] = ""
+    ) -> Response[bytes]:
         with database.begin(reach_of(request.user)) as connection:
             account = read_account(connection, request.user, load_area_index(connection), month)
         words = _words(account, request.auth.language)

@@ -20,6 +20,7 @@ class PageLink(msgspec.Struct, frozen=True, kw_only=True):
 
 PAGES = (
     PageLink(path="/changes", title=N_("变动清单"), part="month", rights=(Right.READ_CHANGE_LIST,)),
+    PageLink(path="/rolls", title=N_("名册比对"), part="month", rights=(Right.READ_CHANGE_LIST,)),
     PageLink(
         path="/board", title=N_("月度总览"), part="month", rights=(Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES)
     ),

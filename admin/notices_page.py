@@ -11,13 +11,15 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from admin.desk_forms import FORM, Asking, Field, Form, detail_of, field_of, gaps, typed
 from admin.language import N_
+from admin.navigation import pages_of
 from admin.pages import go, show
 from hub.casework.contacts import KEEPERS, add_contact, list_contacts, remove_contact
-from hub.casework.notice_words import wording_of
-from hub.casework.notices import MARKERS, READERS, list_notices, mark_read
+from hub.casework.notice_words import Wording, wording_of
+from hub.casework.notices import MARKERS, READERS, Notice, list_notices, mark_read
 from hub.database import Database
 from hub.errors import BadRequest, Conflict
 from hub.registry.organisations import list_organisations
+from hub.registry.permissions import Actor
 from hub.registry.scope import reach_of
 from hub.settings import Settings
 
@@ -49,7 +51,7 @@ class NoticeController(Controller):
         with database.begin(reach_of(request.user)) as connection:
             found = list_notices(connection, request.user, unread=not all_of_them, before=before, limit=_A_PAGE + 1)
             known = {one.code: one for one in list_organisations(connection, settings.district)}
-        told = [(one, wording_of(one.kind, one.facts)) for one in found[:_A_PAGE]]
+        told = [_told(request.user, one) for one in found[:_A_PAGE]]
         more = told[-1][0].notice_id if len(found) > _A_PAGE else None
         may_mark = any(request.user.may(right) for right in MARKERS)
         page: dict[str, Any] = {"notices": told, "organisations": known, "more": more, "all_of_them": all_of_them}
@@ -107,6 +109,13 @@ class ContactController(Controller):
         with database.begin(reach_of(request.user)) as connection:
             remove_contact(connection, request.user, contact_id)
         return go(request, "/contacts?done=removed")
+
+
+def _told(actor: Actor, one: Notice) -> tuple[Notice, Wording, str]:
+    """With where its work is done, if that is a page of this account's."""
+    words = wording_of(one.kind, one.facts)
+    is_theirs = any(words.page.startswith(page.path) for page in pages_of(actor))
+    return one, words, words.page if is_theirs else ""
 
 
 def _show_contacts(

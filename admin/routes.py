@@ -30,6 +30,7 @@ from admin.pairs_page import PairController
 from admin.people_pages import PeopleController
 from admin.quality_page import QualityController
 from admin.roles_page import RolesController
+from admin.rolls_page import RollsController
 from admin.round_files import RoundFileController
 from admin.rounds_page import RoundsController
 from admin.sign_in import SignInController
@@ -51,7 +52,7 @@ _A_DAY = 24 * 3600
 
 def panel_router(max_file_bytes: int) -> Router:
     """Every page; only where a file comes in may the body be large. None of them is part of the API's description."""
-    with_files: list[type[Controller]] = [UploadController, VerificationController]
+    with_files: list[type[Controller]] = [UploadController, VerificationController, RollsController]
     uploads = Router("/", route_handlers=with_files, request_max_body_size=max_file_bytes + _FORM_AROUND_FILE)
     lines = Router("/", route_handlers=[VerdictController, FoundController], request_max_body_size=_LONG_FORM)
     pages: list[type[Controller] | Router] = [

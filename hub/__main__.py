@@ -26,6 +26,7 @@ from hub.commands.people_reading import people_reading
 from hub.commands.profiles import profiles
 from hub.commands.quality import quality
 from hub.commands.reading import feed, reading
+from hub.commands.rolls import rolls
 from hub.commands.round_files import round_files
 from hub.commands.rounds import rounds
 from hub.commands.running import running
@@ -52,6 +53,7 @@ app.add_typer(channels, name="channels")
 app.add_typer(comparisons, name="compare")
 app.add_typer(challenges, name="challenges")
 app.add_typer(held, name="held")
+app.add_typer(rolls, name="roll")
 app.add_typer(notices, name="notices")
 app.add_typer(contacts, name="contact")
 app.add_typer(calendar, name="calendar")

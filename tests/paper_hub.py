@@ -10,6 +10,7 @@ from typing import Any
 
 import openpyxl
 
+from hub.casework.item_list import RoundList, read_list
 from hub.casework.round_papers import Paper, list_paper
 from hub.database import Database, new_uuid, run_sql, utc_now
 from hub.embedded import Cluster
@@ -17,7 +18,7 @@ from hub.exchange.changelog import number_changes
 from hub.exchange.pipeline import apply_staged
 from hub.registry.areas import load_area_index
 from hub.registry.permissions import Actor
-from hub.registry.scope import reach_of
+from hub.registry.scope import reach_of, scope_for
 from hub.settings import load_settings
 from mappings.catalogue import Catalogue
 from tests.district import actor
@@ -30,6 +31,7 @@ HEPING = "999001001002"
 FORMULAS = ("=王", "+李", "-赵", "@孙")
 HUSBAND, WIFE, MOTHER = identity_number(31), identity_number(32), identity_number(40)
 SECRET_HANDBOOK = "S-1"
+NAMESAKE = "钱外"  # of a household with the same number in the other town
 
 
 @contextmanager
@@ -74,6 +76,7 @@ def _records(areas: dict[str, int]) -> Iterator[tuple[str, str, list[dict[str, A
     yield "public_security", "resident_roll", [
         roll | {"name": "周德", "id_no": HUSBAND, "relation": "02"},
         roll | {"name": "李梅", "id_no": MOTHER, "relation": "10"},
+        roll | {"name": NAMESAKE, "id_no": identity_number(50), "live_div": OTHER_VILLAGE, "person_area": there},
     ]  # fmt: skip
     yield "public_security", "hukou_move_in", [
         *(_newcomer(serial, here, VILLAGE, name=name) for serial, name in enumerate(FORMULAS, 1)),
@@ -92,7 +95,9 @@ def _records(areas: dict[str, int]) -> Iterator[tuple[str, str, list[dict[str, A
     ]  # fmt: skip
     yield "mch_station", "birth_certificate", [
         {"cert_no": "Z990000123", "birth_time": f"{THIS_MONTH}-03T08:00:00", "issued_on": f"{THIS_MONTH}-04",
-         "mother_name": "李梅", "mother_id_no": MOTHER, "mother_area": here}
+         "mother_name": "李梅", "mother_id_no": MOTHER, "mother_area": here},
+        {"cert_no": "Z990000124", "birth_time": f"{THIS_MONTH}-05T08:00:00", "issued_on": f"{THIS_MONTH}-06",
+         "child_area": there, "mother_name": "冯桂", "mother_id_no": identity_number(41)},
     ]  # fmt: skip
     yield "mch_station", "antenatal_booking", [
         {"woman_name": "李梅", "woman_id_no": MOTHER, "woman_area": here, "handbook_no": SECRET_HANDBOOK,
@@ -125,6 +130,23 @@ def paper_of(hub: Hub, catalogue: Catalogue, who: Actor) -> Paper:
 
 def book_of(content: bytes) -> Any:
     return openpyxl.load_workbook(io.BytesIO(content))
+
+
+def list_with_care(hub: Hub, catalogue: Catalogue, who: Actor) -> RoundList:
+    """The list as the worker reads it, where a record that is clinical by existing got into the round."""
+    with hub.worker.begin() as connection:
+        run_sql(connection, _CARE_ITEM, id=new_uuid(), town=who.area_id)
+        areas = load_area_index(connection)
+        listed = read_list(connection, catalogue, scope_for(who, areas), areas, THIS_MONTH, purpose="test")
+        run_sql(connection, "DELETE FROM {d}.round_item WHERE record_type = 'antenatal_booking'")
+    return listed
+
+
+_CARE_ITEM = (
+    "INSERT INTO {d}.round_item (item_id, round_id, town, number, record_type, record_id, version, seq, role, person_id,"
+    " change, source, due_on) SELECT :id, m.round_id, :town, 99, 'antenatal_booking', v.record_id, v.version, 1, 'woman',"
+    " v.woman_ref, 'enter', v.source, m.due_on FROM {d}.monthly_round m, {d}.rec_antenatal_booking v"
+)
 
 
 def lines_of(book: Any) -> list[dict[str, Any]]:

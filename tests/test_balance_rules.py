@@ -222,6 +222,23 @@ def test_who_may_not_manage_rounds_neither_draws_nor_joins_nor_lets_pass(books: 
                 act()
 
 
+def test_the_daily_job_draws_a_month_that_is_over_and_closes_it_when_its_day_has_come(
+    hub: Hub, catalogue: Catalogue
+) -> None:
+    with hub.worker.begin() as connection:
+        excuse(connection, SYSTEM_ACTOR, JAN, "村里核实过", utc_now(), town=load_area_index(connection).codes[TOWN])
+
+    def on(month: int, day: int) -> list[tuple[str, str]]:
+        now = datetime(2026, month, day, 12, tzinfo=UTC)
+        return [(one.month, one.state) for one in close_due(hub.worker, hub.settings, catalogue, now)]
+
+    assert on(1, 31) == []
+    assert on(2, 14) == [(JAN, "drawn")]
+    assert on(2, 15) == [(JAN, "closed")]
+    assert on(2, 28) == []
+    assert on(4, 20) == [(FEB, "closed"), (MARCH, "closed")]
+
+
 # ---- the doors ----
 
 

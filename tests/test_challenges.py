@@ -12,8 +12,10 @@ import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from typer.testing import CliRunner
 
 from hub import jobs
+from hub.__main__ import app
 from hub.casework.challenge_list import HIDDEN, WantedChallenges, count_by_source, list_challenges
 from hub.casework.challenge_settling import settle_by_itself
 from hub.casework.challenges import (
@@ -309,3 +311,24 @@ def test_a_units_system_works_it_too(hub: Hub, client: TestClient[Litestar], cat
     assert client.post(f"/v1/challenges/{one}/act", json=said, headers=police).status_code == 200
     assert client.get(f"/v1/challenges/{one}", headers=health).json()["may"] == ["close", "insist", "withdraw"]
     assert client.get("/v1/challenges", headers=hub.key_of("labour")).status_code == 403
+
+
+def test_the_commands_raise_list_answer_and_close(
+    hub: Hub, settings: Settings, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("database_url", "worker_url", "owner_url"):
+        monkeypatch.setenv(f"HUB_{name.upper()}", str(getattr(settings, name)))
+    monkeypatch.setenv("HUB_HOME", str(settings.home))
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["challenges", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    said = ("--as", "health", "--reason", "与医院记录不符")
+    assert "已提出校核" in run("raise", str(record_of(hub)), *said, "--field", "name", "--claimed", "王晓明")
+    (one,) = msgspec.json.decode(run("list", "--as", "public_security", "--side", "against", "--json"))
+    assert identity_number(1) not in run("list", "--as", "public_security")
+    run("answer", one["challenge_id"], "--as", "public_security", "--answer", "stands", "--text", "底册如此，无误")
+    run("close", one["challenge_id"], "--as", "health")
+    assert states(hub) == [("value", "public_security", "closed", "stands")]

@@ -17,10 +17,12 @@ from hub.exchange.disputes import mark_disputed
 from hub.exchange.erasure import erase_person
 from hub.exchange.pipeline import apply_staged
 from hub.exchange.slices import FeedContext, query_slice, snapshot
+from hub.exchange.system_submission import enter_system_submission
 from hub.exchange.undo import undo
 from hub.operations.record_tables import reconcile
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.settings import Settings
+from hub.tables import submission
 from mappings.catalogue import Catalogue
 from tests.staged import stage
 from tests.test_oracle import DEFINITIONS
@@ -161,38 +163,54 @@ def test_a_mark_outlives_updates_voids_and_moves(database: Database, context: Fe
     sound(database, context)
 
 
+def taken_through(database: Database, catalogue: Catalogue, rows: list[dict[str, Any]]) -> UUID:
+    record_type = catalogue.record_types["resident_roll"]
+    with database.begin() as connection:
+        submission_id = stage(connection, record_type, rows)
+        apply_staged(connection, submission_id, "999001001", record_type, catalogue)
+        number_changes(connection, submission_id)
+    return submission_id
+
+
+def take_back(database: Database, settings: Settings, catalogue: Catalogue, submission_id: UUID) -> None:
+    with database.begin() as connection:
+        made, _ = enter_system_submission(connection, settings, "tester", "resident_roll")
+        mine = submission.c.submission_id == made
+        values = {"kind": "undo", "undoes": submission_id, "state": "merged"}
+        row = connection.execute(submission.update().where(mine).values(**values).returning(submission)).one()
+        undo(connection, row, catalogue.record_types["resident_roll"], catalogue)
+        number_changes(connection, made)
+
+
 def test_what_was_taken_back_may_come_again_though_it_was_challenged(
     database: Database, context: FeedContext, settings: Settings
 ) -> None:
     """The version that says void is the undo's: a mark on it would hide that nobody said anything of the record."""
-    record_type = context.catalogue.record_types["resident_roll"]
-    with database.begin() as connection:
-        submission_id = stage(connection, record_type, people(0, 1, 5))
-        apply_staged(connection, submission_id, "999001001", record_type, context.catalogue)
-        number_changes(connection, submission_id)
-    asked = challenge(database, settings, first_record(database))
-    lift_settled(database, settings, context.catalogue)
-    with database.begin() as connection:
-        undone = _enter_undo(connection, submission_id)
-        undo(connection, undone, record_type, context.catalogue)
-        number_changes(connection, undone.submission_id)
+    sent = taken_through(database, context.catalogue, people(0, 1, 5))
+    send(database, context.catalogue, people(1, 2, 5))
+    asked = [one for record, *_ in records(database) for one in challenge(database, settings, record)]
+    assert lift_settled(database, settings, context.catalogue) == 2
+    take_back(database, settings, context.catalogue, sent)
     end(database, *asked)
-    lift_settled(database, settings, context.catalogue)
+    assert lift_settled(database, settings, context.catalogue) == 1, "the one that stands"
     send(database, context.catalogue, people(0, 1, 5))
     assert records(database)[0][3] is False
     sound(database, context)
 
 
-def _enter_undo(connection: Connection, undoes: UUID) -> Any:
-    from hub.exchange.system_submission import enter_system_submission
-    from hub.settings import load_settings
-    from hub.tables import submission
-
-    made, _ = enter_system_submission(connection, load_settings("/nowhere"), "tester", "resident_roll")  # type: ignore[arg-type]
-    mine = submission.c.submission_id == made
-    return connection.execute(
-        submission.update().where(mine).values(kind="undo", undoes=undoes, state="merged").returning(submission)
-    ).one()
+def test_a_mark_is_no_sending_that_an_undo_would_have_to_take_back(
+    database: Database, context: FeedContext, settings: Settings
+) -> None:
+    """A correction, marked, taken back, and sent again: the marked version says the same and is nobody's word."""
+    send(database, context.catalogue, people(0, 1, 5))
+    corrected = taken_through(database, context.catalogue, people(0, 1, 5, "王芳"))
+    challenge(database, settings, first_record(database))
+    lift_settled(database, settings, context.catalogue)
+    take_back(database, settings, context.catalogue, corrected)
+    send(database, context.catalogue, people(0, 1, 5, "王芳"))
+    with database.begin() as connection:
+        assert run_sql(connection, "SELECT name, disputed FROM {d}.rec_resident_roll") == [("王芳", True)]
+    sound(database, context)
 
 
 def test_a_mark_that_was_not_finished_is_made_by_the_next_run(

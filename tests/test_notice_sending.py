@@ -185,6 +185,7 @@ def test_a_missing_or_open_secret_keeps_messages_waiting_and_says_so(
     (ours.keys / "mail").unlink()
     assert "keys/mail" in mail_problem(ours)
     assert (send(district, ours), sendings(district)) == (Ran(), [("waiting", 0, "")])
+    assert sms_problem(ours) == ""
     (ours.keys / "sms").chmod(0o644)
     assert "0644" in sms_problem(ours)
     unlisted = msgspec.structs.replace(by_sms(settings, gateway), outbound_hosts=())

@@ -72,7 +72,7 @@ def test_a_town_is_told_at_each_stage_once_and_the_bureau_when_it_is_late(
     assert [kind for _, kind, items in told(district, QINGXI_OFFICE)] == [
         "round_opened", "due_soon", "overdue", "escalated",
     ]  # fmt: skip
-    assert told(district, BAILU_TOWN) == [(BAILU_TOWN, "round_opened", 0)]
+    assert told(district, BAILU_TOWN) == [(BAILU_TOWN, "round_empty", 0)]
     assert told(district, "bureau") == [("bureau", "towns_late", 2)]
     with district.begin() as connection:
         assert reminded(connection, "2026-11") == {QINGXI_OFFICE: (3, noon(date(2026, 12, 13)))}
@@ -112,7 +112,7 @@ def test_lines_transferred_are_told_as_they_come_and_have_a_day_of_their_own(
     assert remind(district, settings, date(2026, 12, 16)) == 1
     assert remind(district, settings, date(2026, 12, 18)) == 2
     assert [kind for _, kind, _ in told(district, QINGXI_OFFICE)] == [
-        "round_opened", "transferred", "overdue", "escalated",
+        "round_empty", "transferred", "overdue", "escalated",
     ]  # fmt: skip
     with district.begin() as connection:
         enter_line(connection, came="transfer", due_on=date(2026, 12, 23))

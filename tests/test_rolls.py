@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from typer.testing import CliRunner
 
+from hub.__main__ import app
 from hub.casework.roll_items import Chosen, RollItem, list_items
 from hub.database import Database, run_sql
 from hub.decisions.roll_deciding import DepartureMissing, Judgement, MuchShorter, decide, receipts_of, send_decided
+from hub.decisions.roll_export import export_differences
 from hub.decisions.rolls import EmptyRoll, NotYourVillage, RollCheck, compare_roll, list_rolls, upload_roll
 from hub.errors import FileRefused, NotFound
 from hub.exchange.changelog import number_changes
 from hub.exchange.pipeline import apply_staged
 from hub.people.attributes import derive
+from hub.registry.api_keys import issue_key
 from hub.registry.areas import load_area_index
-from hub.registry.permissions import ROLES, Actor
+from hub.registry.machine_identity import rights_a_key_may_have
+from hub.registry.organisations import load_organisation
+from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor
 from hub.registry.scope import reach_of
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
+from tests.desk_visits import visitor
 from tests.doors import OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, Hub, founded_hub, identity_number
 from tests.staged import stage
 
@@ -267,3 +279,78 @@ def test_another_unit_sees_nothing_of_a_roll(town: Town, catalogue: Catalogue) -
         assert run_sql(connection, "SELECT count(*) FROM {d}.roll_item") == [(0,)]
     with town.hub.served.begin(reach_of(town.actor)) as connection:
         assert run_sql(connection, "SELECT count(*) FROM {d}.roll_item") == [(1,)]
+
+
+# ---- through the doors ----
+
+
+@pytest.fixture
+def client(town: Town) -> Iterator[TestClient[Litestar]]:
+    with TestClient(town.hub.app, base_url="https://hub.test") as client:
+        yield client
+
+
+def test_a_town_works_off_its_roll_in_the_panel(town: Town, client: TestClient[Litestar]) -> None:
+    officer = visitor(town.hub, client, "qingxi")
+    client.cookies.clear()
+    form = {"token": officer.token, "village": ""}
+    files = {"file": ("九月名册.csv", file_of(*month(4), person(7), person(3, 姓名="=1+1")))}
+    sent = client.post("/rolls", data=form, files=files, headers=officer.headers, follow_redirects=False)
+    assert sent.status_code == 303, sent.text
+    place = sent.headers["location"]
+    page = officer.get(place)
+    assert "王业" in page.text and "区内他处已有登记" in page.text and identity_number(4) not in page.text
+    none = officer.post(f"{place}/decide", decision="register")
+    assert none.status_code == 422 and "没有选中待处理的差异" in none.text
+    done = officer.post(f"{place}/decide", decision="roll", left_as="4", all="on", kind="missing_there")
+    assert done.status_code == 303
+    assert "镇街采集减少人员" in officer.get(place).text
+
+
+def test_the_differences_go_along_as_a_workbook_without_a_number_or_a_formula(town: Town, tmp_path: Path) -> None:
+    check = town.upload(*month(4), person(8, 姓名="王安", 现住地址="=HYPERLINK(A1)"), person(6))
+    name = export_differences(*town.tools, check.roll_id, tmp_path / "differences.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "differences.xlsx")
+    assert book.sheetnames == ["漏登", "错登", "重登"] and name.startswith("清溪街道名册比对差异清单")
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
+    text = "\n".join(str(cell.value) for cell in cells)
+    assert {cell.data_type for cell in cells} == {"s"} and "王业" in text and "填表人" in text and "下载" in text
+    assert not [number for number in map(identity_number, range(1, 12)) if number in text]
+
+
+def test_a_towns_system_sends_a_roll_and_decides_by_the_interface(town: Town, client: TestClient[Litestar]) -> None:
+    with town.hub.served.begin() as connection:
+        scopes = rights_a_key_may_have(load_organisation(connection, TOWN))
+        key = issue_key(connection, SYSTEM_ACTOR, organisation=TOWN, title="名册", scopes=scopes)
+    headers = {"Authorization": f"Bearer {key.text}"}
+    check = client.post("/v1/rolls?file_name=roll.csv", content=file_of(*month(4)), headers=headers).json()
+    told = client.get(f"/v1/rolls/{check['roll_id']}?state=open", headers=headers).json()
+    assert [one["kind"] for one in told["items"]] == ["missing_there"]
+    judged = {"decision": "roll", "left_as": "2", "items": [told["items"][0]["item_no"]]}
+    decided = client.post(f"/v1/rolls/{check['roll_id']}/decide", json=judged, headers=headers).json()
+    assert decided["items"] == 1 and decided["sent"][0]["receipt_number"].startswith("HR")
+    labour = client.get("/v1/rolls", headers=town.hub.key_of("labour"))
+    assert labour.status_code == 403
+
+
+def test_the_command_compares_lists_decides_and_writes_the_differences(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, roll = town.hub.settings, tmp_path / "名册.csv"
+    for name in ("database_url", "owner_url", "worker_url"):
+        monkeypatch.setenv(f"HUB_{name.upper()}", str(getattr(settings, name)))
+    (settings.home / "hub.toml").write_text('fictitious_prefixes = ["999001"]\ndemo = true\n')
+    roll.write_bytes(file_of(*month(4), person(7)))
+
+    def hub(*verb: str) -> Any:
+        done = CliRunner().invoke(app, ["roll", *verb, "--as", TOWN, "--home", str(settings.home)])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    roll_id = json.loads(hub("compare", str(roll), "--json"))["roll_id"]
+    listed = hub("list", "--roll", roll_id)
+    assert "missing_there" in listed and "elsewhere" in listed and identity_number(4) not in listed
+    told = json.loads(hub("decide", roll_id, "--decision", "roll", "--left-as", "4", "--json"))
+    assert told["items"] == 2 and len(told["receipts"]) == 3
+    hub("export", roll_id, "-o", str(tmp_path / "differences.xlsx"))
+    assert openpyxl.load_workbook(tmp_path / "differences.xlsx").sheetnames == ["漏登", "错登"]

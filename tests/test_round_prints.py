@@ -24,7 +24,7 @@ from tests.decisions import read
 from tests.desk_visits import Visitor, visitor
 from tests.doors import OTHER_TOWN, THIS_MONTH, TOWN, Hub
 from tests.fresh_databases import FreshDatabases
-from tests.paper_hub import BOTH_TOWNS, HUSBAND, MOTHER, book_of, lines_of, papered_hub
+from tests.paper_hub import BOTH_TOWNS, HUSBAND, MOTHER, NAMESAKE, book_of, lines_of, papered_hub
 from tests.round_hub import items_of
 
 PAGES = ("list.xlsx", "cards.xlsx", "print", "cards")
@@ -150,7 +150,7 @@ def test_a_towns_own_system_fetches_its_list_and_nobody_elses_does(hub: Hub, cli
     client.cookies.clear()
     path = f"/v1{at('list.xlsx')}"
     answer = client.get(path, headers={"Authorization": f"Bearer {key}"})
-    assert answer.status_code == 200 and len(lines_of(book_of(answer.content))) == 4
+    assert answer.status_code == 200 and len(lines_of(book_of(answer.content))) == 5
     assert client.get(path, headers=hub.key_of("health")).status_code == 403
     assert client.get(path).status_code == 401
 
@@ -173,9 +173,11 @@ def test_the_operator_exports_every_towns_list_and_sends_one_back(
     target = tmp_path / "list.xlsx"
     assert run(hub, monkeypatch, "export", "--month", THIS_MONTH, "-o", str(target)).exit_code == 0
     counted = {code: len(lines_of(book_of((tmp_path / f"list-{code}.xlsx").read_bytes()))) for code in BOTH_TOWNS}
-    assert counted == {TOWN: 9, OTHER_TOWN: 4}
+    assert counted == {TOWN: 9, OTHER_TOWN: 5}
     cards = run(hub, monkeypatch, "export", "--month", THIS_MONTH, "--town", TOWN, "--cards", "-o", str(target))
-    assert cards.exit_code == 0 and "入户核对卡" in book_of(target.read_bytes()).sheetnames
+    sheet = book_of(target.read_bytes())["入户核对卡"]
+    said = "\n".join(str(cell.value) for row in sheet.iter_rows() for cell in row if cell.value)
+    assert cards.exit_code == 0 and "李梅（" in said and NAMESAKE not in said
     sent = run(hub, monkeypatch, "return", str(tmp_path / f"list-{OTHER_TOWN}.xlsx"), "--as", OTHER_TOWN, "--json")
     assert sent.exit_code == 0 and json.loads(sent.stdout)["receipt"].startswith("HR")
 

@@ -18,11 +18,23 @@ from hub.exchange.file_notes import file_notes
 from hub.exchange.parse import Limits, ParsedFile, parse
 from hub.jobs import Accepted
 from hub.keyring import Keyring
+from hub.registry.hunting_rules import CARE_ONLY_TYPES
 from mappings.catalogue import Catalogue
 from tests.doors import OTHER_TOWN, THIS_MONTH, TOWN, Hub, identity_number
 from tests.fresh_databases import FreshDatabases
 from tests.office_files import converted
-from tests.paper_hub import BOTH_TOWNS, FORMULAS, book_of, lines_of, officer, paper_of, papered_hub
+from tests.paper_hub import (
+    BOTH_TOWNS,
+    FORMULAS,
+    HEPING,
+    area_ids,
+    book_of,
+    lines_of,
+    list_with_care,
+    officer,
+    paper_of,
+    papered_hub,
+)
 from tests.round_hub import codes_of, counts_of, work_through
 
 LIST, KEYS = "town_verification", ("source_record_id", "round", "list_mark")
@@ -86,7 +98,8 @@ def test_a_line_and_its_mark_are_of_one_town_alone(hub: Hub, catalogue: Catalogu
         lines = lines_of(book_of(paper_of(hub, catalogue, who).content))
         assert {line["所在村居"] for line in lines} <= ({"光明社区", "和平社区"} if code == TOWN else {"松坪村"})
         for line in lines:
-            printed = (line["姓名"], line["变动类别"], line["变动日期"], line["来源部门"])
+            name = line["姓名"].removeprefix("未取名")  # is read back as no name
+            printed = (name, line["变动类别"], line["变动日期"], line["来源部门"])
             expected = mark_of(key, THIS_MONTH, who.area_id or 0, line["来源记录"], 0, *printed)
             assert is_right(line["校验码"], expected)
         wedding += [line for line in lines if line["信息"] == "结婚登记"]
@@ -101,6 +114,13 @@ def test_numbers_are_masked_nothing_is_a_formula_and_nothing_of_care_is_in_it(co
     said = "\n".join(str(cell.value) for cell in cells)
     assert "999001********0018" in said
     assert "S-1" not in said and "建册" not in said and "产" not in said
+
+
+def test_what_is_clinical_by_existing_is_on_no_list_even_if_it_stood_in_the_round(
+    hub: Hub, catalogue: Catalogue
+) -> None:
+    listed = list_with_care(hub, catalogue, officer(hub))
+    assert len(listed.items) == 9 and not {item.record_type for item in listed.items} & CARE_ONLY_TYPES
 
 
 def test_the_page_is_made_for_paper(content: bytes) -> None:
@@ -222,11 +242,11 @@ def test_libre_office_saves_every_edit_and_the_lines_are_the_same(
 # ---- and sends back ----
 
 
-def sent_back(hub: Hub, catalogue: Catalogue, path: Path) -> Accepted:
-    who = officer(hub)
+def sent_back(hub: Hub, catalogue: Catalogue, path: Path, town: str = TOWN) -> Accepted:
+    who = officer(hub, town)
     accepted = jobs.accept(
         hub.served, hub.settings, who, stream=io.BytesIO(path.read_bytes()), file_name="list.xlsx", door="upload",
-        record_type=LIST, organisation=TOWN, period=THIS_MONTH, catalogue=catalogue,
+        record_type=LIST, organisation=town, period=THIS_MONTH, catalogue=catalogue,
     )  # fmt: skip
     work_through(hub, catalogue, accepted.submission_id)
     return accepted
@@ -257,6 +277,9 @@ def test_an_answered_list_is_taken_printed_again_with_its_answers_and_sent_again
     assert {line["核对日期"] for line in answered} == {"2026-11-20"}
     again = sent_back(hub, catalogue, saved(book, tmp_path / "again.xlsx"))
     assert counts_of(hub, again) == (0, 8, 1, 0)
+    theirs = lines_of(book_of(paper_of(hub, catalogue, officer(hub, OTHER_TOWN)).content))
+    (passed_on,) = [line for line in theirs if "转派" in line["信息"]]
+    assert (passed_on["姓名"], passed_on["信息"]) == ("-赵", "户口迁入（转派）") and passed_on["号码"]
 
 
 def test_a_row_somebody_added_is_told_apart_from_the_lines(
@@ -267,8 +290,20 @@ def test_a_row_somebody_added_is_told_apart_from_the_lines(
     assert counts_of(hub, accepted)[3] == 1
 
 
-def test_a_line_passed_on_is_on_the_other_towns_list_with_its_person(hub: Hub, catalogue: Catalogue) -> None:
-    lines = lines_of(book_of(paper_of(hub, catalogue, officer(hub, OTHER_TOWN)).content))
-    (passed,) = [line for line in lines if "转派" in line["信息"]]
-    assert (passed["姓名"], passed["信息"]) == ("-赵", "户口迁入（转派）")
-    assert passed["校验码"].startswith("0-")
+def test_a_child_without_a_name_yet_is_answered_like_anybody(hub: Hub, catalogue: Catalogue, tmp_path: Path) -> None:
+    book = book_of(paper_of(hub, catalogue, officer(hub, OTHER_TOWN)).content)
+    lines = lines_of(book)
+    (at,) = [at for at, line in enumerate(lines, FIRST) if line["姓名"] == "未取名"]
+    assert lines[at - FIRST]["涉及人员"] == "母亲 冯桂"
+    book["变动清单"].cell(at, VERDICT, "属实")
+    accepted = sent_back(hub, catalogue, saved(book, tmp_path / "child.xlsx"), OTHER_TOWN)
+    assert counts_of(hub, accepted)[0] == 1 and {*codes_of(hub, accepted)} == {"N_NOT_ANSWERED"}
+
+
+def test_a_village_gets_its_part_of_the_towns_list(hub: Hub, catalogue: Catalogue) -> None:
+    who = officer(hub, name="heping", kind="village", area_id=area_ids(hub)[HEPING])
+    lines = lines_of(book_of(paper_of(hub, catalogue, who).content))
+    assert [(line["姓名"], line["所在村居"]) for line in lines] == [
+        ("郑第一", "和平社区"), ("郑第二", "和平社区"), ("郑第三", "和平社区"),
+    ]  # fmt: skip
+    assert [line["序号"] for line in lines] == ["7", "8", "9"]

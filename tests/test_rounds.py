@@ -21,6 +21,7 @@ from hub.casework.rounds import (
     LaterRoundOpen,
     MonthNotOver,
     RoundStillDue,
+    close_due_rounds,
     close_round,
     due_month,
     open_due_rounds,
@@ -154,6 +155,19 @@ def test_a_round_is_closed_once_and_before_its_time_with_a_reason(story: Story) 
         assert not close_round(connection, BUREAU, FIRST_MONTH, now)
         acts = run_sql(connection, "SELECT act, object FROM {d}.audit WHERE object LIKE 'round/%' ORDER BY audit_id")
     assert acts == [("manage-round", f"round/{FIRST_MONTH}")] * 2
+
+
+def test_rounds_close_by_themselves_on_their_day(story: Story) -> None:
+    move(story, ANN, 6)
+    story.open()
+    day, by_hand = (
+        opening_day(FIRST_MONTH),
+        msgspec.structs.replace(story.settings, rounds=RoundPolicy(automatic=False)),
+    )
+    assert close_due_rounds(story.database, story.settings, day + timedelta(days=12)) == []
+    assert close_due_rounds(story.database, by_hand, day + timedelta(days=13)) == []
+    assert close_due_rounds(story.database, story.settings, day + timedelta(days=13)) == [FIRST_MONTH]  # the 15th
+    assert close_due_rounds(story.database, story.settings, day + timedelta(days=14)) == []
 
 
 # ---- what is asked ----

@@ -11,9 +11,9 @@ async function begin(form) {
   form.addEventListener("change", (event) => keep(event.target.closest("[data-line]")));
   form.addEventListener("submit", (event) => {
     const row = event.submitter?.closest("[data-line]");
-    if (!row) return;
     event.preventDefault();
-    send(row, event.submitter.value);
+    if (row) send(row, event.submitter.value);
+    else sendAll();
   });
   for (const shared of document.querySelectorAll("[data-as]")) {
     const source = form.elements[shared.dataset.as];
@@ -43,23 +43,46 @@ async function begin(form) {
     }
     body.set("key", kept[line]?.key || form.elements.key.value);
     body.set("save", save);
+    await post(body, row, [line]);
+  }
+
+  // Everything that is filled in on the page, as one submission.
+  async function sendAll() {
+    const place = form.querySelector(".send-all");
+    const lines = [...form.querySelectorAll("[data-line]")].map((row) => row.dataset.line);
+    tell(place, form.dataset.sending);
+    const body = new URLSearchParams(new FormData(form));
+    body.set("save", "all");
+    if (!(await post(body, place, lines))) return;
+    tell(place, "");
+    form.querySelector(".line.wrong")?.focus();
+  }
+
+  // Whether the hub has said what became of these lines; only then are those it took no longer kept.
+  async function post(body, place, lines) {
     let answer;
     try {
       answer = await fetch(form.action, { method: "POST", body, headers: { "X-Rows": "1" }, redirect: "manual" });
     } catch {
-      tell(row, form.dataset.offline);
-      return;
+      tell(place, form.dataset.offline);
+      return false;
     }
     const said = answer.headers.get("X-Rows");
     if (!said) {
-      tell(row, answer.status >= 500 ? form.dataset.offline : form.dataset.signedOut);
-      return;
+      tell(place, answer.status >= 500 ? form.dataset.offline : form.dataset.signedOut);
+      return false;
     }
-    if (said === "taken") delete kept[line];
-    else if (kept[line]) delete kept[line].pending;
+    const made = document.createElement("template");
+    made.innerHTML = await answer.text();
+    for (const line of lines) {
+      const fresh = made.content.querySelector(`[data-line="${line}"]`);
+      if (said === "taken") delete kept[line];
+      else if (kept[line]) delete kept[line].pending;
+      if (fresh && rowOf(line)) replace(rowOf(line), fresh);
+    }
     await shelf.write(kept);
-    replace(row, await answer.text());
     offer();
+    return true;
   }
 
   async function sendPending() {
@@ -69,12 +92,8 @@ async function begin(form) {
     }
   }
 
-  function replace(row, html) {
+  function replace(row, fresh) {
     const had = row.contains(document.activeElement);
-    const made = document.createElement("template");
-    made.innerHTML = html;
-    const fresh = made.content.querySelector("[data-line]");
-    if (!fresh) return;
     row.replaceWith(fresh);
     dress(fresh);
     if (had) fresh.focus();

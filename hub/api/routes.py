@@ -17,6 +17,7 @@ from hub.api.notices import NoticeController
 from hub.api.people import PeopleApiController
 from hub.api.quality import QualityController
 from hub.api.registry import RegistryController
+from hub.api.rolls import RollController
 from hub.api.round_files import RoundFileController
 from hub.api.rounds import RoundController
 from hub.api.signing_keys import SigningKeyController
@@ -45,6 +46,7 @@ def api_routers(max_file_bytes: int) -> list[Router]:
         _room(ComparisonController, "comparisons"),
         _room(ChallengeController, "challenges"),
         _room(RoundController, "rounds"),
+        _room(RollController, "rolls", max_file_bytes),
         _room(RoundFileController, "rounds"),
         _room(BalanceController, "balance"),
         _room(VerdictController, "rounds", MANY_ANSWERS),

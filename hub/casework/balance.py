@@ -157,11 +157,12 @@ def close_account(
 
 
 def close_due(database: Database, settings: Settings, catalogue: Catalogue, now: datetime) -> list[Drawn]:
-    """Months whose closing day has come are drawn, and closed if everything is explained. For the daily job."""
+    """Months that are over are drawn; from their closing day on, closed if everything is explained. For the daily job."""
     done: list[Drawn] = []
-    while settings.rounds.automatic and (month := _due(database, settings.rounds, _today(settings, now))) is not None:
+    policy, today = settings.rounds, _today(settings, now)
+    while policy.automatic and (month := _due(database, policy, today)) is not None:
         drawn = draw_month(database, settings, catalogue, SYSTEM_ACTOR, month, now)
-        if drawn.unexplained:
+        if drawn.unexplained or today < closes_on(month, policy):
             return [*done, drawn]
         done.append(close_month(database, settings, catalogue, SYSTEM_ACTOR, month, now))
     return done
@@ -197,7 +198,10 @@ def excuse(
 
 def district_area(index: AreaIndex) -> int:
     """The area the whole account is of."""
-    return next(area_id for area_id, kind in index.kind.items() if kind == "district")
+    found = next((area_id for area_id, kind in index.kind.items() if kind == "district"), None)
+    if found is None:
+        raise NotFound("还没有导入区划。 No areas were imported yet.")
+    return found
 
 
 # ---- drawing ----
@@ -365,13 +369,13 @@ def _today(settings: Settings, now: datetime) -> date:
 
 
 def _due(database: Database, policy: RoundPolicy, today: date) -> str | None:
-    """The open month if its closing day has come; None before, and while no town is in the books."""
+    """The open month if it is over; None before, and while no town is in the books."""
     with database.begin() as connection:
         try:
             month = open_month(connection)
         except NobodyJoined:
             return None
-    return month if closes_on(month, policy) <= today else None
+    return month if last_day(month, policy) < today else None
 
 
 def _mark_excused(

@@ -79,6 +79,8 @@ def movers(connection: Connection, opening: Sequence[int], eventful: Sequence[UU
 
 def open_towns(connection: Connection, month: str, opening: Sequence[int], eventful: Sequence[UUID]) -> int:
     """Whoever lives in these towns and nothing happened to is in the books from now on; how many."""
+    if not opening:
+        return 0
     written = run_sql(
         connection,
         f"""
@@ -256,21 +258,26 @@ def let_pass(connection: Connection, month: str, district: int) -> None:
 
 
 def take_over_stock(connection: Connection) -> int:
-    """The books now say what was counted; how many live in them."""
+    """The books now say what was counted; how many live in them. Only what changed is written, found by one full join:
+    asked for row by row, a table that grows meanwhile would be read again for each of them.
+    """
+    run_sql(connection, "DROP TABLE IF EXISTS pg_temp.balance_change")
     run_sql(
         connection,
-        "DELETE FROM {d}.resident_stock s"
-        " WHERE NOT EXISTS (SELECT 1 FROM pg_temp.balance_stock n WHERE n.person_id = s.person_id)",
+        "CREATE TEMPORARY TABLE balance_change ON COMMIT DROP AS SELECT person_id, n.area"
+        " FROM {d}.resident_stock s FULL JOIN pg_temp.balance_stock n USING (person_id)"
+        " WHERE s.area IS DISTINCT FROM n.area",
     )
     run_sql(
         connection,
-        "UPDATE {d}.resident_stock s SET area = n.area FROM pg_temp.balance_stock n"
-        " WHERE n.person_id = s.person_id AND n.area <> s.area",
+        "DELETE FROM {d}.resident_stock s USING pg_temp.balance_change c"
+        " WHERE c.person_id = s.person_id AND c.area IS NULL",
     )
     run_sql(
         connection,
-        "INSERT INTO {d}.resident_stock (person_id, area) SELECT n.person_id, n.area FROM pg_temp.balance_stock n"
-        " WHERE NOT EXISTS (SELECT 1 FROM {d}.resident_stock s WHERE s.person_id = n.person_id)",
+        "INSERT INTO {d}.resident_stock AS s (person_id, area)"
+        " SELECT person_id, area FROM pg_temp.balance_change WHERE area IS NOT NULL"
+        " ON CONFLICT (person_id) DO UPDATE SET area = excluded.area",
     )
     return cast(int, run_sql(connection, "SELECT count(*) FROM {d}.resident_stock")[0][0])
 

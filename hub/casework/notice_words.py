@@ -46,22 +46,28 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
 
 NOTICE_KINDS: dict[str, NoticeKind] = {
     "round_opened": NoticeKind(
-        title="月度核对开始", title_en="The round is open", page="/changes",
+        title="月度核对开始", title_en="The round is open", page="/rounds/{month}/items",
         text="{month} 月度核对已开始：变动清单 {items} 项，请于 {due_on} 前核对回报。",
         text_en="The round of {month} is open: {items} lines, to be answered by {due_on}.",
     ),
+    "round_empty": NoticeKind(
+        title="月度核对开始", title_en="The round is open", page="/rounds",
+        text="{month} 月度核对已开始：本月没有变动须核对；清单上没有的人请照常补报。",
+        text_en="The round of {month} is open: nothing to verify; please report whom nobody knows of, as ever.",
+        ways=("mail",),
+    ),
     "due_soon": NoticeKind(
-        title="月度核对即将到期", title_en="The round is due soon", page="/changes",
+        title="月度核对即将到期", title_en="The round is due soon", page="/rounds/{month}/items",
         text="{month} 月度核对还有 {items} 项未回报，{due_on} 到期。",
         text_en="{items} lines of the round of {month} are still open; they are due on {due_on}.",
     ),
     "overdue": NoticeKind(
-        title="月度核对逾期", title_en="The round is overdue", page="/changes",
+        title="月度核对逾期", title_en="The round is overdue", page="/rounds/{month}/items",
         text="{month} 月度核对有 {items} 项未回报，已于 {due_on} 到期。逾期仍须办理。",
         text_en="{items} lines of the round of {month} were due on {due_on}. They must still be answered.",
     ),
     "escalated": NoticeKind(
-        title="月度核对逾期，已报区局", title_en="The overdue round was told to the bureau", page="/changes",
+        title="月度核对逾期，已报区局", title_en="The overdue round was told to the bureau", page="/rounds/{month}/items",
         text="{month} 月度核对有 {items} 项未回报（{due_on} 到期），已报区局。",
         text_en="{items} lines of the round of {month}, due on {due_on}, are open; the bureau was told.",
     ),
@@ -71,7 +77,7 @@ NOTICE_KINDS: dict[str, NoticeKind] = {
         text_en="Round of {month}: {organisations} towns have {items} lines open that were due on {due_on}.",
     ),
     "transferred": NoticeKind(
-        title="转来待核对事项", title_en="Lines were transferred to you", page="/changes",
+        title="转来待核对事项", title_en="Lines were transferred to you", page="/rounds/{month}/items",
         text="{month} 月度核对有 {items} 项由其他镇街转来，最早 {due_on} 到期。",
         text_en="{items} lines of the round of {month} were transferred to you; the first is due on {due_on}.",
     ),
@@ -132,7 +138,7 @@ def wording_of(kind: str, facts: Facts) -> Wording:
         title_en=words.title_en,
         text=words.text.format_map(said),
         text_en=words.text_en.format_map(said),
-        page=words.page,
+        page=words.page.format_map(said),
     )
 
 

@@ -62,7 +62,8 @@ def stage_of(due_on: date, today: date, policy: RoundPolicy) -> int:
 def _of_opened_rounds(connection: Connection) -> Iterator[Wanted]:
     for month, organisation, due_on, items in run_sql(connection, _OPENED):
         facts = Facts(month=str(month), items=int(str(items)), due_on=_day(due_on))
-        yield Wanted(organisation=str(organisation), kind="round_opened", about=f"round/{month}", facts=facts)
+        kind = "round_opened" if facts.items else "round_empty"
+        yield Wanted(organisation=str(organisation), kind=kind, about=f"round/{month}", facts=facts)
 
 
 _OPENED = """

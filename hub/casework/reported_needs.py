@@ -20,7 +20,7 @@ def find_reported_needs(connection: Connection, now: datetime) -> list[tuple[str
     if not _is_kept_here(connection):
         return []
     with counting(connection, SYSTEM_ACTOR, [_TYPE]):
-        rows = run_sql(connection, _COUNTED, since=now - _LOOKED_BACK, district=district_of(connection))
+        rows = run_sql(connection, _COUNTED, earliest=now - _LOOKED_BACK, district=district_of(connection))
     return [(str(unit), UUID(str(submission)), int(str(items))) for unit, submission, items in rows]
 
 
@@ -38,7 +38,7 @@ SELECT coalesce(o.code, ''), s.submission_id, count(*)
                       WHERE o.enabled AND '"' || o.district || '"' = :district AND o.kind <> 'town'
                         AND v.to_org IN (o.code, o.name, o.name_en) AND v.to_org <> ''
                       ORDER BY o.code LIMIT 1) o ON true
- WHERE s.record_type = 'service_request' AND s.kind <> 'backfill' AND s.received_at > :since
+ WHERE s.record_type = 'service_request' AND s.kind <> 'backfill' AND s.received_at > :earliest
    AND NOT v.voided AND coalesce(v.status, '1') IN ('1', '2')
  GROUP BY 1, 2
 """

@@ -59,10 +59,12 @@ def read_register(connection: Connection, catalogue: Catalogue, scope: Scope, or
     """
     areas = list(scope.own_areas)
     gone = pl.Series(_gone(connection, catalogue, areas), dtype=pl.String)
-    _plan_for_many(connection, areas)
+    many = _are_many(connection, areas)
+    _plan_as(connection, many=many)
     doubted = list(attributes_of(catalogue).values())
     living = copied_out(connection, _LIVING_SQL, _LIVING, areas=areas, town=organisation)
     doubtful = copied_out(connection, _DOUBTFUL_SQL, {"person_id": pl.String}, areas=areas, doubted=doubted)
+    _plan_as(connection, many=False)
     unnamed = living.filter(pl.col("id_no").is_null())["person_id"].to_list()
     numbers = (
         copied_out(connection, _NUMBERS_SQL, _NUMBERS, persons=unnamed) if unnamed else pl.DataFrame(schema=_NUMBERS)
@@ -70,11 +72,12 @@ def read_register(connection: Connection, catalogue: Catalogue, scope: Scope, or
     replaced = copied_out(connection, _REPLACED_SQL, {"id_no": pl.String, "now": pl.String}, areas=areas)
     living = living.join(numbers, on="person_id", how="left") if unnamed else living.with_columns(number=pl.lit(None))
     return Register(
-        living=living.with_columns(
-            id_no=pl.coalesce("id_no", "number"),
+        living=numbers_now(living.with_columns(id_no=pl.coalesce("id_no", "number")), replaced)
+        .with_columns(
             doubtful=pl.col("person_id").is_in(doubtful["person_id"].implode()),
             gone=pl.col("person_id").is_in(gone.implode()),
-        ).drop("number"),
+        )
+        .drop("number"),
         replaced=replaced,
     )
 
@@ -97,14 +100,23 @@ _REPLACED_SQL = f"""
 SELECT i.value, i.replaced_by FROM {_HERE}
   JOIN {{d}}.person_identifier i ON i.person_id = p.person_id AND i.kind = 'id_no' AND i.replaced_by IS NOT NULL
 """
-_MANY = 20_000  # people: below, every join is by index; row security hides from the planner how many there are
+_MEMORY = "'256MB'"
+_MANY = 20_000  # people: for fewer every join is by index; row security hides from the planner how many there are
 
 
-def _plan_for_many(connection: Connection, areas: list[int]) -> None:
-    counted = "SELECT count(*) FROM {d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area WHERE a.leaf_id = ANY (:areas)"
-    if int(str(run_sql(connection, counted, areas=areas)[0][0])) > _MANY:
-        run_sql(connection, "SET LOCAL enable_nestloop = off")
-        run_sql(connection, "SET LOCAL work_mem = '256MB'")
+def _are_many(connection: Connection, areas: list[int]) -> bool:
+    counted = (
+        "SELECT count(*) FROM {d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area"
+        " WHERE a.leaf_id = ANY (:areas)"
+    )
+    return int(str(run_sql(connection, counted, areas=areas)[0][0])) > _MANY
+
+
+def _plan_as(connection: Connection, *, many: bool) -> None:
+    """Many: every table is read once and hashed, what row security asks of each row too."""
+    for way in ("nestloop", "mergejoin", "indexscan", "indexonlyscan", "bitmapscan"):
+        run_sql(connection, f"SET LOCAL enable_{way} TO {'off' if many else 'DEFAULT'}")
+    run_sql(connection, f"SET LOCAL work_mem TO {_MEMORY if many else 'DEFAULT'}")
 
 
 def _gone(connection: Connection, catalogue: Catalogue, areas: list[int]) -> list[str]:
@@ -174,12 +186,12 @@ def _may_differ() -> pl.Expr:
     return pl.col("content_digest").ne_missing(pl.col("last")) | pl.col("doubtful") | moved
 
 
-def numbers_now(roll: pl.DataFrame, replaced: pl.DataFrame) -> pl.DataFrame:
+def numbers_now(rows: pl.DataFrame, replaced: pl.DataFrame) -> pl.DataFrame:
     """Numbers that were corrected since are read as the ones that are right."""
     if not replaced.height:
-        return roll
+        return rows
     known = replaced.unique("id_no")
-    return roll.with_columns(pl.col("id_no").replace(known["id_no"], known["now"]))
+    return rows.with_columns(pl.col("id_no").replace(known["id_no"], known["now"]))
 
 
 def _not_on_the_roll(

@@ -65,7 +65,6 @@ def ask_towns(
         _describe_records(connection, catalogue.record_types[code])
     _tell_moves_once(connection)
     _list_deferred(connection, round_id)
-    _number_lines(connection)
     items, again = _insert_items(connection, round_id, due_on, now)
     changes = _insert_changes(connection, round_id)
     if changes != touched:
@@ -86,15 +85,16 @@ _TABLES = {
         "town integer, record_type text, record_id uuid, version integer, seq bigint, change text, moved_only boolean"
     ),
     "asked_line": (
-        "item_id uuid, town integer, village integer, number integer, record_type text, record_id uuid,"
-        " version integer, seq bigint, role text, person_id uuid, change text, event_date date, source text,"
-        " moved_only boolean, told_by uuid, came_from uuid"
+        "town integer, village integer, record_type text, record_id uuid, version integer, seq bigint, role text,"
+        " person_id uuid, change text, event_date date, source text, moved_only boolean, told_by uuid, came_from uuid"
     ),
+    "told_item": "item_id uuid, town integer, record_id uuid",
 }
 
 
 def _lay_out(connection: Connection, areas: AreaIndex) -> None:
     """Empty tables, and every area there ever was with what stands in its place now."""
+    run_sql(connection, "SET LOCAL work_mem = '32MB'")
     for name, columns in _TABLES.items():
         run_sql(connection, f"CREATE TEMPORARY TABLE {name} ({columns}) ON COMMIT DROP")
     known = [area for area in (*areas.kind, *areas.successor) if areas.current(area) in areas.town_of]
@@ -112,6 +112,7 @@ def _lay_out(connection: Connection, areas: AreaIndex) -> None:
         villages=[leaf if areas.kind[leaf] == "village" else None for leaf in leaves],
         codes=[areas.code_of[leaf] for leaf in leaves],
     )
+    run_sql(connection, "ANALYZE round_place")
 
 
 def _clear_away(connection: Connection) -> None:
@@ -134,12 +135,11 @@ def _find_touched(connection: Connection, catalogue: Catalogue, log: Watermarks)
                AND k.kind IS DISTINCT FROM 'backfill' AND c.op NOT IN ('dispute', 'settle')
                AND (s.organisation = 'hub' AND s.record_type = 'area') IS NOT TRUE
         ), placed AS (
-            SELECT c.seq, p.town_id AS town, bool_or(a.was) AS was_in, bool_or(NOT a.was) AS is_in
-              FROM chosen c CROSS JOIN LATERAL (
-                SELECT area, true AS was FROM unnest(c.areas_before) area
-                 UNION ALL SELECT area, false FROM unnest(c.areas_after) area
-              ) a JOIN round_place p ON p.area_id = a.area
-             GROUP BY c.seq, p.town_id
+            SELECT a.seq, p.town_id AS town, bool_or(a.was) AS was_in, bool_or(NOT a.was) AS is_in
+              FROM (SELECT seq, unnest(areas_before) AS area, true AS was FROM chosen
+                     UNION ALL SELECT seq, unnest(areas_after), false FROM chosen) a
+              JOIN round_place p ON p.area_id = a.area
+             GROUP BY a.seq, p.town_id
         )
         SELECT c.seq, p.town, c.record_type, c.record_id, c.version, c.op, p.was_in, p.is_in
           FROM placed p JOIN chosen c USING (seq)
@@ -283,26 +283,11 @@ def _list_deferred(connection: Connection, round_id: UUID) -> None:
     )
 
 
-def _number_lines(connection: Connection) -> None:
-    """By village, a person's lines together."""
-    run_sql(
-        connection,
-        """
-        UPDATE asked_line l SET number = n.number
-          FROM (SELECT a.town, a.record_id, row_number() OVER (
-                    PARTITION BY a.town ORDER BY p.code NULLS FIRST, a.person_id, a.record_type, a.record_id) AS number
-                  FROM asked_line a LEFT JOIN round_place p ON p.area_id = a.village WHERE a.told_by = a.record_id) n
-         WHERE l.town = n.town AND l.record_id = n.record_id
-        """,
-    )
-    run_sql(connection, "ANALYZE asked_line")
-
-
 # ---- what is kept of it ----
 
 
 def _insert_items(connection: Connection, round_id: UUID, due_on: date, now: datetime) -> tuple[int, int]:
-    """How many lines, and how many of them came again."""
+    """Numbered by village, a person's lines together; how many lines, and how many of them came again."""
     inserted = run_sql(
         connection,
         """
@@ -311,12 +296,14 @@ def _insert_items(connection: Connection, round_id: UUID, due_on: date, now: dat
                                         person_id, change, event_date, source, came, came_from, due_on)
             SELECT (lpad(to_hex(CAST(:millis AS bigint)), 12, '0') || '7'
                        || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
-                   :round, town, village, number, record_type, record_id, version, seq, role, person_id, change, event_date,
-                   source, CASE WHEN came_from IS NULL THEN 'change' ELSE 'again' END, came_from, :due
-              FROM asked_line WHERE told_by = record_id
+                   :round, l.town, l.village, row_number() OVER (
+                       PARTITION BY l.town ORDER BY p.code NULLS FIRST, l.person_id, l.record_type, l.record_id),
+                   l.record_type, l.record_id, l.version, l.seq, l.role, l.person_id, l.change, l.event_date, l.source,
+                   CASE WHEN l.came_from IS NULL THEN 'change' ELSE 'again' END, l.came_from, :due
+              FROM asked_line l LEFT JOIN round_place p ON p.area_id = l.village WHERE l.told_by = l.record_id
             RETURNING item_id, town, record_id, came
-        ), named AS (
-            UPDATE asked_line l SET item_id = k.item_id FROM kept k WHERE l.town = k.town AND l.told_by = k.record_id
+        ), told AS (
+            INSERT INTO told_item SELECT item_id, town, record_id FROM kept
         )
         SELECT count(*), count(*) FILTER (WHERE came = 'again') FROM kept
         """,
@@ -324,6 +311,7 @@ def _insert_items(connection: Connection, round_id: UUID, due_on: date, now: dat
         due=due_on,
         millis=int(now.timestamp() * 1000),
     )
+    run_sql(connection, "ANALYZE told_item, asked_line")
     return cast(tuple[int, int], inserted[0])
 
 
@@ -333,8 +321,10 @@ def _insert_changes(connection: Connection, round_id: UUID) -> int:
         """
         WITH kept AS (
             INSERT INTO {d}.round_change (seq, town, round_id, item_id)
-            SELECT t.seq, t.town, :round, l.item_id
+            SELECT t.seq, t.town, :round, i.item_id
               FROM touched_change t JOIN asked_line l ON l.town = t.town AND l.record_id = t.record_id
+              JOIN told_item i ON i.town = l.town AND i.record_id = l.told_by
+             ORDER BY t.seq
             RETURNING seq
         )
         SELECT count(*) FROM kept

@@ -248,6 +248,17 @@ def close_round(connection: Connection, actor: Actor, month: str, now: datetime,
     return closed
 
 
+def close_due_rounds(database: Database, settings: Settings, now: datetime) -> list[str]:
+    """Once a day: the months whose day to close has come, if the district lets rounds close by themselves."""
+    if not settings.rounds.automatic:
+        return []
+    with database.begin() as connection:
+        standing = [one.month for one in list_rounds(connection) if one.state == "open"]
+        today, policy = local_day(settings, now), settings.rounds
+        due = [month for month in standing if month_calendar.closes_on(month, policy) <= today]
+        return [month for month in due if close_round(connection, SYSTEM_ACTOR, month, now, "automatic")]
+
+
 def count_open(connection: Connection, round_id: UUID) -> int:
     """Lines of the round that nobody answered yet."""
     counting = "SELECT count(*) FROM {d}.round_item WHERE round_id = :round AND state = 'open'"

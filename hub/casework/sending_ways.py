@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-
-import httpx
-
 from adapters.mail import MailFailed, MailServer, greet_mail_server, is_mail_address
-from adapters.outbound import CallFailed, CallRefused, Outbound, listed_address
+from adapters.outbound import Outbound
 from adapters.private_file import NotPrivate, read_private
-from adapters.short_message import Gateway
+from adapters.short_message import Gateway, MessageFailed, reach_gateway
 from hub.errors import HubError
 from hub.settings import Settings
 
@@ -76,17 +72,10 @@ def sms_problem(settings: Settings) -> str:
     try:
         gateway = sms_gateway(settings)
         if gateway is not None:
-            _reach(settings, gateway.url)
-    except (BadSending, CallRefused, CallFailed, OSError) as wrong:
-        return str(wrong) or type(wrong).__name__
+            reach_gateway(gateway, settings.outbound_hosts, settings.outbound_networks, _REACH_SECONDS)
+    except (BadSending, MessageFailed) as wrong:
+        return str(wrong)
     return ""
-
-
-def _reach(settings: Settings, address: str) -> None:
-    url = httpx.URL(address.partition("?")[0])
-    port = url.port or (443 if url.scheme == "https" else 80)
-    found = listed_address(url.scheme, url.host, port, settings.outbound_hosts, settings.outbound_networks)
-    socket.create_connection((str(found), port), timeout=_REACH_SECONDS).close()
 
 
 def _secret(settings: Settings, name: str) -> str:

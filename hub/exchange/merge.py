@@ -132,6 +132,7 @@ def find_difference(connection: Connection, submission_id: UUID, source: str, re
                        WHEN n.change_kind = 'new' AND EXISTS (
                             SELECT 1 FROM {{d}}.rec_{record_type.code}_history h
                             WHERE h.record_id = r.record_id AND h.content_digest = n.content_digest
+                              AND h.row_no > 0 -- what a mark or a move repeats, nobody has sent
                               AND NOT EXISTS (
                                     SELECT 1 FROM {{d}}.submission u WHERE u.undoes = h.submission_id AND u.state = 'merged'
                               )

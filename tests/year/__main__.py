@@ -34,6 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="hub-year-") as folder, _hub(Path(folder), world) as register:
         started = time.monotonic()
         year = begin_year(register, seed=asked.seed, share=asked.share, months=asked.months)
+        year.on_paper = {(town, month) for town in range(0, 12, 5) for month in range(asked.months)}
         if asked.merge is not None:
             year.midway[asked.merge] = lambda: year.merge_towns(5, 4)
         print(f"{asked.people} people, rolls {time.monotonic() - started:.1f} s", flush=True)
@@ -64,7 +65,7 @@ def _hub(home: Path, world: World) -> Iterator[Register]:
         urls = cluster.urls("year")
         settings = load_settings(
             home, database_url=urls.app, owner_url=urls.owner, worker_url=urls.worker, audit_url=urls.audit,
-            fictitious_prefixes=("999001",), demo=True,
+            fictitious_prefixes=("999001",), demo=True, rounds={"automatic": False},
         )  # fmt: skip
         provision(urls.owner, settings, catalogue)
         worker, served = (Database(url, settings.district) for url in (urls.worker, urls.app))
@@ -83,6 +84,7 @@ def _report(year: Year, seconds: float) -> int:
     print(f"{events} events, {year.register.sent} files, {seconds:.1f} s")
     print("verdicts", dict(year.verdicts), "faults", sum(year.departments.faults.values()))
     wrong: dict[str, list[Any]] = {
+        "unsettled": year.unsettled(),
         "refused": year.register.errors(), "waiting": year.register.waiting(), "apart": year.differences(),
         "out of balance": year.out_of_balance(), "let pass": sorted(year.excuses.items()),
         "lost": [year.lost_changes()] if year.lost_changes() else [],

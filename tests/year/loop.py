@@ -10,20 +10,25 @@ from datetime import UTC, datetime, time
 from uuid import UUID
 
 from hub.casework import balance, challenges, item_list, rounds
+from hub.casework.challenge_settling import settle_by_itself
+from hub.casework.list_delivery import make_list
 from hub.casework.standing import standing_sql
 from hub.exchange.area_submission import change_areas
+from hub.exchange.dispute_submission import lift_settled
 from hub.registry import month_calendar
 from hub.registry.area_changes import merge_areas
 from hub.registry.areas import AreaIndex
-from hub.registry.permissions import SYSTEM_ACTOR
+from hub.registry.permissions import SYSTEM_ACTOR, Actor
 from hub.registry.scope import reach_of, scope_for
 from hub.settings import RoundPolicy
 from tests.year.departments import DEATHS, Departments, Report
+from tests.year.paper import fill_in
 from tests.year.register import Register
 from tests.year.rows import KEYS, village_code
 from tests.year.towns import Line, Towns, answer_row, left_unanswered
 from tests.year.world import MONTHS, OUTSIDE, Event, Person, World, month_end
 
+_PRINTED = ("source_record_id", "round", "name")
 ASKED_AGAIN = 5  # a line may be passed on so often in one month
 FLOWS = "start + opening + births - deaths + moved_in - moved_out + corrected_in - corrected_out"
 BALANCES = f'{FLOWS} + adjusted_in - adjusted_out + excused = "end"'
@@ -54,10 +59,12 @@ class Year:
     towns: Towns
     share: float = 1.0
     months: int = len(MONTHS)
+    patience: random.Random = field(default_factory=lambda: random.Random(1))  # of the sources
     unanswered: set[tuple[str, int, str]] = field(default_factory=set)  # month, town, record
     verdicts: Counter[str] = field(default_factory=Counter)
     excuses: Counter[str] = field(default_factory=Counter)
     told: list[Told] = field(default_factory=list)
+    on_paper: set[tuple[int, int]] = field(default_factory=set)  # town and month of lists that come back as workbooks
     midway: dict[int, Callable[[], None]] = field(default_factory=dict)  # what happens while a month's round is open
 
     # ---- the story ----
@@ -67,6 +74,7 @@ class Year:
         self.register.found()
         rolls = {(self._office(town), "resident_roll"): rows for town, rows in sorted(self.towns.rolls().items())}
         self.register.send(rolls, "2025-10", "roll")
+        self.register.know()
         areas = self.register.areas()
         for town in self.world.district.towns:
             self._join_books(areas, areas.codes[town.code])
@@ -108,25 +116,54 @@ class Year:
 
     def _let_towns_answer(self, month: int) -> int:
         """Town by town, with what nobody sent; then what was passed on, until nothing is open that will be answered."""
-        found = 0
+        found = sum(self._return_list(town, month) for town in self._offices())
+        self.register.know()
+        self.register.work()
         for attempt in range(ASKED_AGAIN):
-            files: dict[tuple[str, str], list[dict[str, str]]] = {}
-            for town in self._offices():
-                rows = self._answer_list(town, month)
-                if rows:
-                    files[self._office(town), "town_verification"] = rows
-                if attempt == 0:
-                    for record_type, reported in self.towns.find(town, month).items():
-                        files[self._office(town), record_type] = reported
-                        found += len(reported)
-                if attempt == 0 and town == 0 and month in self.midway:
-                    self.register.send(files, MONTHS[month], "answers-before")
-                    files = {}
-                    self.midway[month]()
-            if not files:
+            waiting = self._towns_waiting(month)
+            files = {(self._office(town), "town_verification"): self._answer_list(town, month) for town in waiting}
+            if not any(files.values()):
                 return found
-            self.register.send(files, MONTHS[month], f"answers-{attempt}")
+            self.register.send({to: rows for to, rows in files.items() if rows}, MONTHS[month], f"again-{attempt}")
         raise AssertionError("lines are passed on without end")
+
+    def _return_list(self, town: int, month: int) -> int:
+        """A town's return, in the workbook or as rows; how many it found whom nobody had sent."""
+        if town == 2 and month in self.midway:
+            self.register.work()
+            self.midway[month]()
+        if town in self.world.absorbed:
+            return 0
+        listed = self._printed(town, month) if (town, month) in self.on_paper else None
+        rows, found = self._answer_list(town, month), self.towns.find(town, month)
+        if listed is not None and rows:
+            self._send_back(town, month, listed, rows, found)
+        else:
+            office = self._office(town)
+            files = {"town_verification": rows} | found
+            self.register.enter({(office, code): each for code, each in files.items() if each}, MONTHS[month], "return")
+        return sum(len(each) for each in found.values())
+
+    def _printed(self, town: int, month: int) -> bytes:
+        """The workbook as the town downloads it."""
+        officer = self.register.officer(town)
+        with self.register.served.begin(reach_of(officer)) as connection:
+            made = make_list(connection, self.register.settings, self.register.catalogue, officer, MONTHS[month])
+        return made.content
+
+    def _send_back(
+        self, town: int, month: int, listed: bytes, rows: list[dict[str, str]], found: dict[str, list[dict[str, str]]]
+    ) -> None:
+        answers = {row["source_record_id"]: {name: row[name] for name in row if name not in _PRINTED} for row in rows}
+        content = fill_in(self.register.catalogue, listed, answers, found)
+        office = self._office(town)
+        name = f"{self.world.district.towns[town].name}{MONTHS[month]}变动清单.xlsx"
+        self.register.hand_in(office, "town_verification", MONTHS[month], content, name)
+
+    def _towns_waiting(self, month: int) -> list[int]:
+        waiting = self.register.ask(_WAITING, month=MONTHS[month])
+        codes = {str(code): town for town, code in enumerate(one.organisation for one in self.world.district.towns)}
+        return sorted(codes[str(code)] for (code,) in waiting)
 
     def _offices(self) -> list[int]:
         return [town for town in range(len(self.world.district.towns)) if town not in self.world.absorbed]
@@ -190,18 +227,32 @@ class Year:
     def _let_sources_answer(self, month: int) -> int:
         """Each department looks at what is open against it: some at once, some next month; at the end all of it."""
         last = month == self.months - 1
-        open_now = self.register.ask(_CHALLENGES)
-        taken = [one for number, one in enumerate(open_now) if last or number % 4 != 3]
+        taken = [one for one in self.register.ask(_CHALLENGES) if last or self.patience.random() < 0.8]
         reports: list[Report] = []
         answers: list[tuple[object, str, str]] = []
         for challenge_id, kind, record_type, record_id, person_id, against in taken:
             sent, outcome = self._looked_again(str(kind), str(record_type), record_id, person_id, str(against))
             reports += [one for one in sent if one not in reports]
             answers.append((challenge_id, str(against), outcome))
+        self.register.know()
         self.register.send(self.departments.rows_of(reports), MONTHS[month], "corrections")
         for challenge_id, against, outcome in answers:
             self._answer_challenge(month, UUID(str(challenge_id)), against, outcome)
+        self._settle_challenges(month)
         return len(taken)
+
+    def _settle_challenges(self, month: int) -> None:
+        """What the register itself shows is settled; the other answers are accepted by who asked; marks follow."""
+        hub, when = self.register, _instant(month, "due_on")
+        hub.do(lambda connection: settle_by_itself(connection, SYSTEM_ACTOR, hub.catalogue, when))
+        for challenge_id, raised_by in hub.ask(
+            "SELECT challenge_id, raised_by FROM {d}.challenge WHERE state = 'answered'"
+        ):
+            self._accept_answer(UUID(str(challenge_id)), hub.clerk(str(raised_by)), when)
+        lift_settled(hub.worker, hub.settings, hub.catalogue)
+
+    def _accept_answer(self, challenge_id: UUID, officer: Actor, when: datetime) -> None:
+        self.register.do(lambda connection: challenges.close(connection, officer, challenge_id, when))
 
     def _looked_again(
         self, kind: str, record_type: str, record_id: object, person_id: object, against: str
@@ -329,6 +380,15 @@ class Year:
         rows = self.register.ask(_OPEN)
         return {(str(month), towns[int(str(town))], str(record)) for month, town, record in rows}
 
+    def unsettled(self) -> list[tuple[object, ...]]:
+        """Challenges that are not over, and records that are still marked as disputed."""
+        marked = " UNION ALL ".join(
+            f"SELECT '{code}', count(*)::text FROM {{d}}.rec_{code} WHERE disputed AND NOT voided HAVING count(*) > 0"
+            for code in KEYS
+        )
+        over = "SELECT kind, state FROM {d}.challenge WHERE state NOT IN ('closed', 'withdrawn')"
+        return [*self.register.ask(over), *self.register.ask(marked)]
+
     def lost_changes(self) -> int:
         """Changes of the log up to the last round that touch a town and are on no town's list."""
         return int(str(self.register.ask(_LOST)[0][0]))
@@ -370,10 +430,14 @@ def _instant(month: int, which: str) -> datetime:
 
 _CHALLENGES = """
 SELECT challenge_id, kind, record_type, record_id, person_id, against FROM {d}.challenge
-WHERE state = 'open' ORDER BY raised_at, kind, record_type, challenge_id
+WHERE state = 'open' ORDER BY kind, record_type, against, record_id IS NULL, challenge_id
 """
 _UNEXPLAINED = """
 SELECT person_id, kind, record_type, reason FROM {d}.balance_movement WHERE month = :month AND kind = 'unexplained'
+"""
+_WAITING = """
+SELECT DISTINCT t.organisation FROM {d}.round_item i JOIN {d}.monthly_round m USING (round_id)
+JOIN {d}.round_town t USING (round_id, town) WHERE m.month = :month AND i.state = 'open'
 """
 _ANSWERED = """
 SELECT count(*) FROM {d}.round_item JOIN {d}.monthly_round USING (round_id) WHERE month = :month AND round_item.state <> 'open'

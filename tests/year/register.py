@@ -82,11 +82,15 @@ class Register:
 
     def send(self, files: Files, month: str, name: str) -> None:
         """Rows of each sender and record type, as files of rows; what was queued is done before this returns."""
+        self.enter(files, month, name)
+        self.work()
+
+    def enter(self, files: Files, month: str, name: str) -> None:
+        """The same, queued alone."""
         for (sender, record_type), rows in files.items():
             for first in range(0, len(rows), ROWS_AT_ONCE):
                 part = json.dumps(rows[first : first + ROWS_AT_ONCE], ensure_ascii=False).encode()
                 self.hand_in(sender, record_type, month, part, f"{sender}_{record_type}_{month}_{name}_{first}.json")
-        self.work()
 
     def hand_in(self, sender: str, record_type: str, month: str, content: bytes, name: str) -> UUID:
         """One file through the gate, queued."""
@@ -98,10 +102,13 @@ class Register:
         return accepted.submission_id
 
     def work(self) -> None:
-        """Everything that is queued, and whatever people have to decide before it can go on; then what is known follows."""
+        """Everything that is queued, and whatever people have to decide before it can go on."""
         jobs.work(self.worker, self.settings, wait=False, concurrency=1)
         while self._release_braked() + self._decide_held():
             jobs.work(self.worker, self.settings, wait=False, concurrency=1)
+
+    def know(self) -> None:
+        """What is known of people follows the log, as the worker has it do every minute."""
         follow(self.worker, self.catalogue)
 
     def _release_braked(self) -> int:
