@@ -200,10 +200,13 @@ def _show_again(
 def _show_saved(
     desk: Desk, month: str, form: dict[str, str], rows: Sequence[RowForm], answered: Answered
 ) -> Response[Any]:
-    if "x-rows" in desk.request.headers:
+    """The lines once more to the page's script, and where some wait for a choice between two answers; else the list."""
+    alone = "x-rows" in desk.request.headers
+    answered_now = {one.record_id for one in answered.lines}
+    if alone or any(row.contested and row.record_id not in answered_now for row in rows):
         page = _same_lines(desk, month, form)
         shown = show_rows(page.pop("items"), rows, outcomes=answered.lines, visit=desk.request.auth)
-        return _fill(desk, page | {"rows": shown, "answered": answered}, None, alone=True)
+        return _fill(desk, page | {"rows": shown, "answered": answered}, None, alone=alone)
     kept = {name: form.get(name, "") for name in ("village", "state", "only")}
     query = "&".join(f"{name}={value}" for name, value in kept.items() if value.replace(",", "").isalnum())
     return go(desk.request, f"/rounds/{month}/items?{query}&sent={answered.accepted.submission_id}")

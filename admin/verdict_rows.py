@@ -119,6 +119,8 @@ def _show(
     """What was typed stays until it is taken."""
     kept = row is not None and outcome is None
     theirs = overtaken.get(item.record_id)
+    if theirs is None and kept and row is not None and row.contested and item.answer is not None:
+        theirs = item.answer.masked()  # nobody has said yet which of the two is right
     return RowShown(
         item=msgspec.structs.replace(item, answer=item.answer.masked() if item.answer else None),
         said=row.said if row is not None and kept else dict.fromkeys(SAID, ""),

@@ -53,6 +53,7 @@ DOORS = {
     "api": N_("接口"),
     "command": N_("命令行"),
     "pull": N_("枢纽抓取"),
+    "round": N_("月度核对"),
     "system": N_("系统"),
 }
 ROLES = {

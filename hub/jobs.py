@@ -228,6 +228,7 @@ def keep_rounds(context: JobContext, timestamp: int) -> None:
     database, settings = _tools(context)
     with telling_no_values():
         rounds.open_due_rounds(database, settings, _catalogue(), utc_now())
+        rounds.close_due_rounds(database, settings, utc_now())
         with database.begin() as connection:
             reminders.make_due_notices(connection, settings, utc_now())
 

@@ -13,6 +13,7 @@ import pytest
 from litestar.testing import TestClient
 from typer.testing import CliRunner
 
+from admin import balance_page
 from hub.__main__ import app
 from hub.casework.balance import (
     DoesNotClose,
@@ -24,6 +25,7 @@ from hub.casework.balance import (
     excuse,
     join_books,
 )
+from hub.casework.balance_reading import WHYS
 from hub.database import Database, run_sql, utc_now
 from hub.embedded import Cluster
 from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
@@ -337,3 +339,7 @@ def notes_of_reading(hub: Hub) -> list[dict[str, str]]:
 
 def sheet_rows(book: bytes) -> list[tuple[object, ...]]:
     return list(openpyxl.load_workbook(io.BytesIO(book)).active.iter_rows(values_only=True))  # type: ignore[union-attr]
+
+
+def test_every_reason_has_words_on_the_page() -> None:
+    assert set(balance_page.WHYS) == set(WHYS)

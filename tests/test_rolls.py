@@ -305,6 +305,10 @@ def test_a_town_works_off_its_roll_in_the_panel(town: Town, client: TestClient[L
     done = officer.post(f"{place}/decide", decision="roll", left_as="4", all="on", kind="missing_there")
     assert done.status_code == 303
     assert "镇街采集减少人员" in officer.get(place).text
+    town.settle()
+    with town.hub.worker.begin() as connection:
+        number = run_sql(connection, "SELECT receipt_number FROM {d}.submission WHERE door = 'round'")[0][0]
+    assert "月度核对" in officer.get(f"/receipts/{number}").text
 
 
 def test_the_differences_go_along_as_a_workbook_without_a_number_or_a_formula(town: Town, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ async function begin(form) {
     made.innerHTML = await answer.text();
     for (const line of lines) {
       const fresh = made.content.querySelector(`[data-line="${line}"]`);
-      if (said === "taken") delete kept[line];
+      if (said === "taken" && !fresh?.querySelector("[name$='-contested']")) delete kept[line];
       else if (kept[line]) delete kept[line].pending;
       if (fresh && rowOf(line)) replace(rowOf(line), fresh);
     }

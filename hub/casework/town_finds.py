@@ -43,7 +43,7 @@ def report_found(
     raised: list[Raised] = []
     for reported in _told_of(catalogue):
         found = _found(connection, catalogue, reported, submission_id)
-        _take_back(connection, reported, [row.person for row in found if row.voided and row.person], now)
+        _take_back(connection, reported, [row for row in found if row.voided], now)
         fresh = [row for row in found if not row.voided and not row.registered]
         raised += _raised_of(connection, catalogue, reported, fresh, submission_id)
     return raise_challenges(connection, settings, now, raised)
@@ -157,13 +157,13 @@ def _said(row: _Found) -> str:
     return "；".join(str(part) for part in (row.name, row.id_no, row.changed_on) if part)
 
 
-def _take_back(connection: Connection, reported: Reported, persons: list[UUID], now: datetime) -> None:
+def _take_back(connection: Connection, reported: Reported, voided: list[_Found], now: datetime) -> None:
     """The town found it was not so after all."""
     its = challenge.c
-    if persons:
+    if voided:
         connection.execute(
             update(challenge)
-            .where(its.kind == "unreported", its.state.in_(STANDING), its.person_id.in_(persons))
-            .where(its.record_type.in_(reported.expected))
+            .where(its.kind == "unreported", its.state.in_(STANDING), its.person_id.in_([row.person for row in voided]))
+            .where(its.record_type.in_(reported.expected), its.raised_by.in_({row.source for row in voided}))
             .values(state="withdrawn", closed_at=now, closed_by="hub")
         )

@@ -72,7 +72,7 @@ def rights_a_key_may_have(its: Organisation) -> frozenset[Right]:
     """
     if its.kind in ("bureau", "information_centre"):
         return frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})
-    towns = {Right.READ_CHANGE_LIST} if its.kind in ("town", "village") else frozenset[Right]()
+    towns = {Right.READ_CHANGE_LIST, Right.READ_ROUND} if its.kind in ("town", "village") else frozenset[Right]()
     return ROLES["integrator"] | towns | _DESK_OF_A_SYSTEM
 
 

@@ -372,11 +372,7 @@ class Year:
     def open_lines(self) -> set[tuple[str, int, str]]:
         """Month, town and record of every line nobody answered."""
         areas = self.register.areas()
-        towns = {
-            areas.codes[one.code]: place
-            for place, one in enumerate(self.world.district.towns)
-            if one.code in areas.codes
-        }
+        towns = {areas.codes[self.world.district.towns[town].code]: town for town in self._offices()}
         rows = self.register.ask(_OPEN)
         return {(str(month), towns[int(str(town))], str(record)) for month, town, record in rows}
 
@@ -452,8 +448,10 @@ UNION ALL SELECT person_ref, name, birth_date FROM {d}.rec_town_arrival
 """
 _DOES_NOT_ADD_UP = f"SELECT month, area, unexplained FROM {{d}}.balance WHERE NOT ({BALANCES}) OR unexplained <> 0"
 _DOES_NOT_FOLLOW = """
-SELECT b.month, b.area, b.start, p."end" FROM {d}.balance b JOIN {d}.balance p ON p.area = b.area
- AND p.month = (SELECT max(month) FROM {d}.balance_month WHERE month < b.month) WHERE b.start <> p."end"
+SELECT b.month, b.area, b.start, sum(p."end") FROM {d}.balance b
+JOIN {d}.area a ON a.area_id = b.area OR a.successor_id = b.area
+JOIN {d}.balance p ON p.area = a.area_id AND p.month = (SELECT max(month) FROM {d}.balance_month WHERE month < b.month)
+GROUP BY 1, 2, 3 HAVING b.start <> sum(p."end")
 """
 _OPEN = """
 SELECT m.month, i.town, i.record_id FROM {d}.round_item i JOIN {d}.monthly_round m USING (round_id) WHERE i.state = 'open'

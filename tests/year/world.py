@@ -28,7 +28,7 @@ _QUIET = timedelta(days=75)  # between two events of one life: what is told late
 Kind = Literal["birth", "death", "came", "went", "moved", "married"]
 # kind -> how many of a thousand inhabitants a month, and how many at least
 RATES: dict[Kind, tuple[float, int]] = {
-    "birth": (1.0, 3), "death": (0.8, 2), "came": (1.5, 3), "went": (1.2, 2), "moved": (2.5, 5), "married": (0.6, 1),
+    "birth": (1.0, 2), "death": (0.8, 1), "came": (1.5, 2), "went": (1.2, 2), "moved": (2.5, 4), "married": (0.6, 0),
 }  # fmt: skip
 
 
@@ -131,7 +131,8 @@ def live(people: int, seed: int, months: int = len(MONTHS), villages_per_town: i
     for month in range(months):
         world.events[month] = []
         for kind, (per_thousand, at_least) in RATES.items():
-            for _ in range(max(at_least, round(people * per_thousand / 1000))):
+            expected = people * per_thousand / 1000
+            for _ in range(max(at_least, int(expected) + (world.rng.random() < expected % 1))):
                 event = HAPPENINGS[kind](world, _day_in(world.rng, month))
                 if event is not None:
                     world.events[month].append(event)
