@@ -54,8 +54,10 @@ def measure(report: Report, catalogue: Catalogue, repeats: int) -> None:
         _fill_register(register, _reading(register, catalogue, actor), last, actor)
         hub = min(_compare(register, catalogue, actor, roll, planted) for _ in range(repeats))
         peers = _time_peers(register, folder_of_peers, roll, planted, actor, repeats)
-    report.add(work=f"名册比对 roll × register, {report.rows:,}", seconds=hub, floor=min(peers, key=peers.__getitem__, default=""),
-               floor_seconds=min(peers.values(), default=None), goal=_GOAL)  # fmt: skip
+    if peers:
+        best = min(peers, key=peers.__getitem__)
+        work = f"名册比对 roll × register, {report.rows:,}"
+        report.add(work=work, seconds=hub, floor=best, floor_seconds=peers[best], goal=_GOAL)
     for peer, seconds in sorted(peers.items(), key=lambda one: one[1]):
         print(f"rolls: {peer:10} {seconds:6.2f} s   hub / {peer} {hub / seconds:.2f}")
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from hub import jobs
+from hub import following, jobs
 from hub.database import Database, run_sql
 from hub.decisions.effect import release
 from hub.decisions.held import Chosen, release_rows
 from hub.demo.areas import VALID_FROM, area_rows
 from hub.demo.founding import KINDS
 from hub.demo.settling import follow
+from hub.exchange import pipeline
 from hub.registry.areas import AreaIndex, import_areas, load_area_index
 from hub.registry.organisations import Organisation, save_organisation
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor
@@ -39,8 +40,8 @@ class Register:
     catalogue: Catalogue
     world: World
     area_ids: dict[str, int] = field(default_factory=dict)  # twelve digits -> area id
+    queue: bool = True
     sent: int = 0
-    refused: list[str] = field(default_factory=list)
 
     def found(self) -> None:
         """The areas, the departments, the bureau and a town office for every town."""
@@ -103,9 +104,19 @@ class Register:
 
     def work(self) -> None:
         """Everything that is queued, and whatever people have to decide before it can go on."""
-        jobs.work(self.worker, self.settings, wait=False, concurrency=1)
+        self._work_off()
         while self._release_braked() + self._decide_held():
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """With ``queue`` the worker does it; else what its job does is done here, which saves a third of the time."""
+        if self.queue:
             jobs.work(self.worker, self.settings, wait=False, concurrency=1)
+            return
+        while waiting := self.ask(_RECEIVED):
+            for (submission_id,) in waiting:
+                pipeline.run(self.worker, self.settings, UUID(str(submission_id)), self.catalogue)
+                following.follow(self.worker, self.settings, self.catalogue, UUID(str(submission_id)))
 
     def know(self) -> None:
         """What is known of people follows the log, as the worker has it do every minute."""
@@ -165,10 +176,7 @@ def second_person(actor: Actor) -> Actor:
     )  # fmt: skip
 
 
-def codes_of(towns: Iterable[int], world: World) -> list[str]:
-    return [world.district.towns[town].organisation for town in towns]
-
-
+_RECEIVED = "SELECT submission_id FROM {d}.submission WHERE state IN ('received', 'checked') ORDER BY received_at"
 _HELD = """
 SELECT h.submission_id, h.row_no, s.organisation, c.role, c.person_id
 FROM {d}.held_row h JOIN {d}.submission s USING (submission_id)
