@@ -18,7 +18,7 @@ from mappings.catalogue import Catalogue
 from tests.balance_oracle import BalanceOracle, Line, Said
 from tests.balance_stories import FIRST, TOWN_A, TOWN_B, TOWN_C, VILLAGES, Books, Story, balance_books
 
-STORIES = int(os.environ.get("HUB_BALANCE_STORIES", "6"))
+STORIES = int(os.environ.get("HUB_BALANCE_STORIES", "3"))
 MONTHS = 4
 PEOPLE = 8
 PLACES = [5, 5, 6, 7, 8, TOWN_B]

@@ -241,9 +241,9 @@ def test_a_towns_own_system_reads_its_lines_and_answers_them(hub: Hub, client: T
         key = issue_key(connection, SYSTEM_ACTOR, organisation=TOWN, title="接口", scopes=scopes).text
     headers = {"Authorization": f"Bearer {key}"}
     client.cookies.clear()
-    asked = {"limit": 3, "state": "open", "village": VILLAGE}
+    asked = {"limit": "3", "state": "open", "village": VILLAGE}
     page = client.get(LINES, params=asked, headers=headers).json()
-    rest = client.get(LINES, params={**asked, "cursor": page["next"]}, headers=headers).json()
+    rest = client.get(LINES, params=asked | {"cursor": page["next"]}, headers=headers).json()
     numbers = [one["number"] for one in page["data"] + rest["data"]]
     assert numbers == sorted(set(numbers)) and len(page["data"]) == 3
     assert all("*" in one["id_no"] and one["answers"] == 0 and one["village"] == VILLAGE for one in page["data"])

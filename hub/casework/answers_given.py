@@ -14,7 +14,8 @@ from hub.registry.masking import mask_identifier
 from hub.registry.permissions import Actor
 from hub.registry.scope import Scope
 
-_SAID = ("result", "right_village", "right_name", "right_id_no", "right_date", "to_town")  # what makes it another answer
+# What makes it another answer.
+_SAID = ("result", "right_village", "right_name", "right_id_no", "right_date", "to_town")
 
 
 class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
