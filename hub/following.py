@@ -33,10 +33,12 @@ DOOR = "round"
 SHEETS = ("town_arrival", "town_departure", "service_request")
 _WORKBOOKS = ("xlsx", "xls", "xlsb", "ods")
 _LIVES_ELSEWHERE = "3"  # town_arrival.kind
+_MOVES = "moved"
+_MOVED_STEP = f":{_MOVES}:town_arrival"  # ends the operation ids of this step
 
 
 def follow(database: Database, settings: Settings, catalogue: Catalogue, submission_id: UUID) -> list[Accepted]:
-    """Send on what one merged return brought; nothing for any other submission. What is sent already is not sent twice."""
+    """Send on what one merged return, or its undo, brought; nothing for any other submission. Nothing is sent twice."""
     row = _merged_return(database, submission_id)
     if row is None:
         return []
@@ -57,7 +59,7 @@ def follow_all(database: Database, settings: Settings, catalogue: Catalogue) -> 
 
 _UNFOLLOWED = f"""
 SELECT submission_id FROM {{d}}.submission
-WHERE record_type = '{VERIFICATION}' AND state = 'merged' AND kind <> 'undo' AND NOT facts ? 'followed'
+WHERE record_type = '{VERIFICATION}' AND state = 'merged' AND kind <> 'system' AND NOT facts ? 'followed'
 ORDER BY received_at LIMIT 100
 """
 
@@ -67,20 +69,23 @@ def _merged_return(database: Database, submission_id: UUID) -> Row[Any] | None:
         select(submission, organisation.c.kind.label("sender_kind"), organisation.c.area_id)
         .join(organisation, organisation.c.code == submission.c.organisation)
         .where(submission.c.submission_id == submission_id, submission.c.record_type == VERIFICATION)
-        .where(submission.c.state == "merged", submission.c.kind != "undo")
+        .where(submission.c.state == "merged", submission.c.kind != "system")
     )
     with database.begin() as connection:
         return connection.execute(asked).one_or_none()
 
 
 def _moved(database: Database, settings: Settings, catalogue: Catalogue, row: Row[Any]) -> Iterator[Accepted]:
-    """Who lives in another village of the town than the line said: the town's own record."""
+    """Who lives in another village of the town than the line said: the town's own record, taken back with the answer."""
     with database.begin() as connection:
-        found = run_sql(connection, _MOVED, submission=row.submission_id, kind=_LIVES_ELSEWHERE)
+        taken_back = run_sql(
+            connection, _TAKEN_BACK, submission=row.submission_id, source=row.organisation, step=_MOVED_STEP
+        )
+        found = [*taken_back, *run_sql(connection, _MOVED, submission=row.submission_id, kind=_LIVES_ELSEWHERE)]
     rows = [{name: value for name, value in zip(_NAMES, one, strict=True) if value is not None} for one in found]
     if rows:
         lines = b"".join(msgspec.json.encode(one) + b"\n" for one in rows)
-        yield _send(database, settings, catalogue, row, "town_arrival", lines, "moved", "更正村居.jsonl")
+        yield _send(database, settings, catalogue, row, "town_arrival", lines, _MOVES, "更正村居.jsonl")
 
 
 _NAMES = (
@@ -95,14 +100,31 @@ _NAMES = (
     "verifier",
     "found_on",
     "text",
+    "change_kind",
 )
+_STILL_MOVES = "v.right_village IS NOT NULL AND NOT v.voided AND v.result = '2'"
+_MOVED_ON = "coalesce(v.right_date, v.verified_on)"
 _MOVED = f"""
-SELECT CAST(:kind AS text), coalesce(v.right_date, v.verified_on)::text, v.name, v.id_no, p.sex, p.birth_date::text,
-       v.right_village, v.source_record_id, v.verifier, v.verified_on::text, v.actual
+SELECT CAST(:kind AS text), {_MOVED_ON}::text, v.name, v.id_no, p.sex, p.birth_date::text,
+       v.right_village, v.source_record_id, v.verifier, v.verified_on::text, v.actual, NULL
 FROM {{d}}.ver_{VERIFICATION} v
 LEFT JOIN {{d}}.person_profile p ON p.person_id = v.person_ref
-WHERE v.submission_id = :submission AND v.right_village IS NOT NULL AND NOT v.voided AND v.result = '2'
+WHERE v.submission_id = :submission AND {_STILL_MOVES}
 ORDER BY v.row_no
+"""
+# Records that an earlier answer to the same line became, unless the answer that stands now becomes the very same ones.
+_TAKEN_BACK = f"""
+SELECT DISTINCT a.kind, a.changed_on::text, a.name, a.id_no, a.sex, a.birth_date::text, a.live_div, a.source_record_id,
+       a.verifier, a.found_on::text, a.text, 'void'
+FROM {{d}}.ver_{VERIFICATION} v
+JOIN {{d}}.ver_{VERIFICATION} b ON b.record_id = v.record_id AND b.version < v.version AND b.right_village IS NOT NULL
+JOIN {{d}}.submission s ON s.organisation = :source AND s.operation_id = b.submission_id || :step
+JOIN {{d}}.ver_town_arrival t ON t.submission_id = s.submission_id AND t.source_record_id = v.source_record_id
+JOIN {{d}}.rec_town_arrival a ON a.record_id = t.record_id AND NOT a.voided
+LEFT JOIN {{d}}.person_profile p ON p.person_id = v.person_ref
+WHERE v.submission_id = :submission
+  AND ({_STILL_MOVES} AND a.changed_on = {_MOVED_ON} AND a.name = v.name AND a.birth_date IS NOT DISTINCT FROM p.birth_date)
+      IS NOT TRUE
 """
 
 

@@ -73,7 +73,8 @@ _ROWS = f"""
 SELECT s.row_no, s.change_kind, s.source_record_id, s.round, s.name, s.change_type, s.changed_on::text AS changed_on,
        s.source_org, s.list_mark, s.result, s.right_village, s.right_name, s.right_id_no, s.right_date::text AS right_date,
        s.to_town, s.id_no, m.round_id, i.item_id, i.town, i.record_type, i.record_id, i.version, i.role, i.answers,
-       i.person_id, r.result AS answered, r.right_village AS was_village, r.right_name AS was_name,
+       coalesce((SELECT p.merged_into FROM {{d}}.person p WHERE p.person_id = i.person_id), i.person_id) AS person_id,
+       r.result AS answered, r.right_village AS was_village, r.right_name AS was_name,
        r.right_id_no AS was_id_no, r.right_date::text AS was_date, r.to_town AS was_town,
        EXISTS (SELECT 1 FROM {{d}}.round_item e WHERE e.round_id = m.round_id AND e.record_id = {_RECORD}) AS on_some_list,
        (SELECT coalesce(p.merged_into, p.person_id) FROM {{d}}.person_identifier n JOIN {{d}}.person p USING (person_id)

@@ -117,6 +117,7 @@ def _erase(
     forgetting.forget_records(connection, [record for one in touched for record in one.whole], submission_id)
     named = [record for one in touched for record in (*one.whole, *one.beside)]
     forgetting.forget_challenges(connection, named, persons)
+    forgetting.forget_casework(connection, persons, numbers)
     forgetting.forget_person(connection, persons)
     moved = settle_homes(connection, [*persons, *others], catalogue)
     if moved:

@@ -158,6 +158,23 @@ def forget_challenges(connection: Connection, records: Sequence[UUID], persons: 
     )
 
 
+def forget_casework(connection: Connection, persons: Collection[UUID], numbers: list[str]) -> None:
+    """What rolls and the month's account say of the person; that somebody was counted stays, so that sums stay right."""
+    run_sql(
+        connection,
+        "DELETE FROM {d}.roll_item WHERE person_id = ANY(CAST(:persons AS uuid[])) OR EXISTS ("
+        "SELECT 1 FROM unnest(CAST(:known AS text[])) number WHERE strpos("
+        "regexp_replace(upper(normalize(told::text, NFKC)), '[^0-9A-Z]', '', 'g'), number) > 0)",
+        persons=list(persons),
+        known=numbers,
+    )
+    run_sql(
+        connection,
+        "UPDATE {d}.balance_movement SET reason = '' WHERE person_id = ANY(CAST(:persons AS uuid[]))",
+        persons=list(persons),
+    )
+
+
 def forget_person(connection: Connection, persons: Collection[UUID]) -> None:
     """Numbers, profile, candidates and pairs go; of judgements it stays that they were made."""
     for statement in _OF_A_PERSON:

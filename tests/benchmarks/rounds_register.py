@@ -44,7 +44,11 @@ TYPES: dict[str, tuple[str, dict[str, str], str]] = {
         "reroute",
     ),
 }  # fmt: skip
-_SHARES = (("hukou_move_in", 2, 1), ("marriage", 4, 5), ("employment", 4, 4))  # of the changes; of every how many people
+_SHARES = (
+    ("hukou_move_in", 2, 1),
+    ("marriage", 4, 5),
+    ("employment", 4, 4),
+)  # of the changes; of every how many people
 
 
 def fill_register(connection: Connection, people: int, changes: int) -> None:
@@ -83,8 +87,7 @@ def _fill_people(connection: Connection, people: int) -> None:
     )
     run_sql(
         connection,
-        "INSERT INTO {d}.person_identifier (kind, value, person_id)"
-        f" SELECT 'id_no', id_no, {its} FROM bench_person",
+        f"INSERT INTO {{d}}.person_identifier (kind, value, person_id) SELECT 'id_no', id_no, {its} FROM bench_person",
     )
 
 

@@ -80,7 +80,7 @@ def _return(
     with done.step("收件 accepted"):
         accepted = jobs.accept(
             register.app, register.settings, officer, stream=io.BytesIO(content), file_name="list.xlsx",
-            record_type=VERIFICATION, organisation=officer.organisation, period=MONTH, door="command",
+            record_type=VERIFICATION, organisation=officer.organisation, period=None, door="command",
         )  # fmt: skip
     with done.step("入库 applied"):
         _run(register, catalogue, accepted.submission_id)

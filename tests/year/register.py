@@ -26,7 +26,7 @@ from hub.settings import Settings
 from mappings.catalogue import Catalogue
 from tests.year.world import World
 
-ROWS_AT_ONCE = 150  # below what the line reads without a process of its own
+FEW, MANY = 150, 4000  # rows of a file: below what the line reads without a process of its own, and what a system sends
 Files = dict[tuple[str, str], list[dict[str, str]]]  # sender and record type -> rows
 
 
@@ -89,8 +89,9 @@ class Register:
     def enter(self, files: Files, month: str, name: str) -> None:
         """The same, queued alone."""
         for (sender, record_type), rows in files.items():
-            for first in range(0, len(rows), ROWS_AT_ONCE):
-                part = json.dumps(rows[first : first + ROWS_AT_ONCE], ensure_ascii=False).encode()
+            at_once = FEW if len(rows) <= 2 * FEW else MANY
+            for first in range(0, len(rows), at_once):
+                part = json.dumps(rows[first : first + at_once], ensure_ascii=False).encode()
                 self.hand_in(sender, record_type, month, part, f"{sender}_{record_type}_{month}_{name}_{first}.json")
 
     def hand_in(self, sender: str, record_type: str, month: str, content: bytes, name: str) -> UUID:

@@ -49,7 +49,7 @@ class Towns:
     never_there: dict[Person, tuple[int, int]] = field(default_factory=dict)  # -> village, month it is found out
     not_in_roll: dict[Person, int] = field(default_factory=dict)  # -> month they are found
     told: set[tuple[int, Event]] = field(default_factory=set)  # town, what a line of its list told it
-    reported: dict[tuple[str, str, str], Event | Person] = field(default_factory=dict)  # record type, name, day
+    reported: dict[tuple[str, str, str], Event] = field(default_factory=dict)  # record type, name, day
     deferred: set[tuple[int, str]] = field(default_factory=set)
 
     # ---- the first day ----
