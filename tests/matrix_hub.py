@@ -227,7 +227,9 @@ def address(route: Route, matrix: Matrix, owner: str) -> str:
         "submission_id": submission_id, "number": number, "code": f"moves-{owner}", "language": "en", "row_no": 1,
         "error_no": 1, "seq": 1, "login": f"department_clerk-{owner}", "prefix": "nobody", "organisation": owner,
         "session_id": new_uuid(),
-        "first": new_uuid(), "second": new_uuid(), "request_id": new_uuid(), "item_id": new_uuid(), "notice_id": new_uuid(), "roll_id": new_uuid(), "challenge_id": new_uuid(), "act": "close", "contact_id": new_uuid(), "file": "employment.xlsx",
+        "first": new_uuid(), "second": new_uuid(), "request_id": new_uuid(), "item_id": new_uuid(),
+        "notice_id": new_uuid(), "roll_id": new_uuid(), "challenge_id": new_uuid(), "act": "close",
+        "contact_id": new_uuid(), "file": "employment.xlsx",
         "person_id": matrix.persons.get(_number_of(matrix, owner), new_uuid()), "month": THIS_MONTH,
     }  # fmt: skip
     if route.template == "/v1/record-types/{code:str}":

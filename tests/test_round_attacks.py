@@ -7,20 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hub.database import Database, run_sql
+from hub.database import Database
+from hub.decisions.undoing import undo
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
-from hub.decisions.undoing import undo
-from tests.decisions import read, receipt, state_of
-from tests.doors import OTHER_TOWN, THIS_MONTH, TOWN, Hub, founded_hub
+from tests.decisions import read, state_of
+from tests.doors import OTHER_TOWN, Hub, founded_hub
 from tests.round_hub import (
-    COLLEAGUE,
     OFFICER,
     OTHER_OFFICER,
     answer,
     challenges_of,
     codes_of,
-    counts_of,
     give,
     items_of,
     marked,
@@ -56,6 +54,8 @@ def test_reanswer_right_village(hub, catalogue):
     assert read(hub, HOME, one=line["person_id"]) == before
     assert read(hub, "SELECT voided, kind FROM {d}.rec_town_arrival") == [(True, "3")]
     give(hub, catalogue, marked(hub, answer(line, "2", right_village="和平社区"), line, answers=2))
+    print("SUBS", read(hub, "SELECT record_type, kind, state, received, accepted, unchanged, held, refused, waiting, facts FROM {d}.submission WHERE organisation='999001001' ORDER BY received_at"))
+    print("ERR", read(hub, "SELECT code, params FROM {d}.row_error"))
     assert read(hub, "SELECT voided, kind FROM {d}.rec_town_arrival") == [(False, "3")]
     give(
         hub,
@@ -139,3 +139,15 @@ def test_chain(hub, catalogue):
 
 def test_erased(hub, catalogue, owner_database):
     pass
+
+
+def test_back_and_forth(hub, catalogue):
+    line = items_of(hub)[0]
+    for n, said in enumerate(("1", "3", "1", "3")):
+        give(hub, catalogue, marked(hub, answer(line, said), line, answers=n))
+        assert (items_of(hub)[0]["result"], items_of(hub)[0]["answers"]) == (said, n + 1)
+    give(hub, catalogue, marked(hub, answer(line, "3", change_kind="void"), line, answers=4))
+    assert items_of(hub)[0]["state"] == "open"
+    g = give(hub, catalogue, marked(hub, answer(line, "3"), line, answers=5))
+    print(codes_of(hub, g))
+    assert items_of(hub)[0]["state"] == "answered"

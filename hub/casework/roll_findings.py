@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.casework.rolls import PLACE, ROLL, Matched, Told, attributes_of, differing, sides
+from hub.casework.rolls import PLACE, ROLL, Matched, attributes_of, differing, sides
 from hub.registry.areas import AreaIndex
 from mappings.catalogue import Catalogue
 
@@ -42,21 +42,24 @@ class Comparing(msgspec.Struct, frozen=True, kw_only=True):
 
     catalogue: Catalogue
     areas: AreaIndex
-    told: Mapping[str, Told]  # by person
+    believed: Mapping[str, Mapping[str, str]]  # person -> field -> value
     registered: Mapping[str, Registered]  # by number
     fields: tuple[str, ...] = ()  # of the roll
     attributes: Mapping[str, str] = {}  # field -> attribute
 
 
 def comparing_with(
-    catalogue: Catalogue, areas: AreaIndex, told: Mapping[str, Told], registered: Mapping[str, Registered]
+    catalogue: Catalogue,
+    areas: AreaIndex,
+    believed: Mapping[str, Mapping[str, str]],
+    registered: Mapping[str, Registered],
 ) -> Comparing:
     """What is the same for every line is looked up once."""
     fields = tuple(field.name for field in catalogue.record_types[ROLL].plain_fields)
     return Comparing(
         catalogue=catalogue,
         areas=areas,
-        told=told,
+        believed=believed,
         registered=registered,
         fields=fields,
         attributes=attributes_of(catalogue),
@@ -84,7 +87,7 @@ def _missing_here(row: Mapping[str, Any], comparing: Comparing) -> Finding:
 
 
 def _missing_there(row: Mapping[str, Any], comparing: Comparing) -> Finding:
-    three = sides({}, comparing.told.get(row["person_id"]), comparing.fields)
+    three = sides({}, row, comparing.believed.get(row["person_id"], {}), comparing.fields)
     three[PLACE] = ["", comparing.areas.code_of.get(row["home"], ""), three.get(PLACE, ["", "", ""])[2]]
     three["id_no"] = ["", row["id_no"], ""]
     return Finding(kind="missing_there", told=three, village=row["home"], person_id=row["person_id"])
@@ -92,7 +95,7 @@ def _missing_there(row: Mapping[str, Any], comparing: Comparing) -> Finding:
 
 def _different(row: Mapping[str, Any], comparing: Comparing) -> Iterator[Finding]:
     """Nothing, where the rows only look different."""
-    three = sides({**row, "id_no": row["number"]}, comparing.told.get(row["person_id"]), comparing.fields)
+    three = sides(row, row, comparing.believed.get(row["person_id"], {}), comparing.fields)
     three["id_no"] = [row["number"]] * 2 + three["id_no"][2:]
     named = differing(three, comparing.attributes, comparing.catalogue.attributes)
     if row["area"] is not None and row["area"] != row["home"]:
@@ -107,5 +110,6 @@ def _different(row: Mapping[str, Any], comparing: Comparing) -> Iterator[Finding
 
 
 def _row_alone(row: Mapping[str, Any], comparing: Comparing) -> dict[str, list[Any]]:
-    told = sides({**row, "id_no": row["number"]}, None, comparing.fields)
-    return {name: list(three) for name, three in told.items()}
+    told: dict[str, list[Any]] = {name: [row[name], "", ""] for name in comparing.fields if row[name]}
+    told["id_no"] = [row["number"], "", ""]
+    return told

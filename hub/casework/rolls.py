@@ -1,7 +1,7 @@
 """A town's roll against the register: who is missing on either side, who is told differently, who is on it twice.
 
-First every row is matched by number and told apart by a digest of its whole content, so that of a million rows only
-the few that changed, or of whom sources disagree, are compared field by field.
+First every row is matched by number and compared, cell for cell, with what the town's last roll says of that person, so
+that of a million rows only the few that changed, or of whom sources disagree, are compared field by field.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mappings.catalogue import Attribute, Catalogue
 ROLL = "resident_roll"
 PLACE = "live_div"  # compared as areas, not as text: a village keeps being itself when it is recoded
 NOT_COMPARED = ("id_no", PLACE)
-_LIVING = {"person_id": pl.String, "id_no": pl.String, "home": pl.Int32, "last": pl.String}
+LAST = "last_"  # before the name of a field: what the town's last roll says in it
 _NUMBERS = {"person_id": pl.String, "number": pl.String}
 
 
@@ -31,7 +31,7 @@ _NUMBERS = {"person_id": pl.String, "number": pl.String}
 class Register:
     """``living``: everybody whose home is here, one row a number; ``gone`` who left or died. ``replaced``: old numbers.
 
-    ``last`` is the digest of what the town's roll said last, ``doubtful``: sources say different things of them.
+    ``last_<field>`` is what the town's roll said last, ``doubtful``: sources say different things of them.
     """
 
     living: pl.DataFrame
@@ -59,38 +59,56 @@ def read_register(connection: Connection, catalogue: Catalogue, scope: Scope, or
     """
     areas = list(scope.own_areas)
     gone = pl.Series(_gone(connection, catalogue, areas), dtype=pl.String)
+    doubtful = _doubtful(connection, catalogue, areas)
     many = _are_many(connection, areas)
     _plan_as(connection, many=many)
-    doubted = list(attributes_of(catalogue).values())
-    living = copied_out(connection, _LIVING_SQL, _LIVING, areas=areas, town=organisation)
-    doubtful = copied_out(connection, _DOUBTFUL_SQL, {"person_id": pl.String}, areas=areas, doubted=doubted)
-    _plan_as(connection, many=False)
-    unnamed = living.filter(pl.col("id_no").is_null())["person_id"].to_list()
-    numbers = (
-        copied_out(connection, _NUMBERS_SQL, _NUMBERS, persons=unnamed) if unnamed else pl.DataFrame(schema=_NUMBERS)
-    )
+    living = _living(connection, catalogue, areas, organisation)
     replaced = copied_out(connection, _REPLACED_SQL, {"id_no": pl.String, "now": pl.String}, areas=areas)
-    living = living.join(numbers, on="person_id", how="left") if unnamed else living.with_columns(number=pl.lit(None))
-    return Register(
-        living=numbers_now(living.with_columns(id_no=pl.coalesce("id_no", "number")), replaced)
-        .with_columns(
-            doubtful=pl.col("person_id").is_in(doubtful["person_id"].implode()),
-            gone=pl.col("person_id").is_in(gone.implode()),
-        )
-        .drop("number"),
-        replaced=replaced,
+    _plan_as(connection, many=False)
+    numbered = numbers_now(_with_numbers(connection, living), replaced)
+    return Register(living=numbered.with_columns(gone=_is_among(gone), doubtful=_is_among(doubtful)), replaced=replaced)
+
+
+def _living(connection: Connection, catalogue: Catalogue, areas: list[int], organisation: str) -> pl.DataFrame:
+    fields = [field.name for field in catalogue.record_types[ROLL].plain_fields]
+    schema: dict[str, type[pl.DataType]] = {"person_id": pl.String, "home": pl.Int32}
+    schema |= {f"{LAST}{name}": pl.String for name in fields}
+    query = _LIVING_SQL.replace("{fields}", ", ".join(f"l.{name}" for name in fields))
+    return copied_out(connection, query, schema, areas=areas, town=organisation)
+
+
+def _with_numbers(connection: Connection, living: pl.DataFrame) -> pl.DataFrame:
+    """The number on the last roll; of who was not on it, whatever numbers there are."""
+    living = living.with_columns(id_no=pl.col(f"{LAST}id_no"))
+    unnamed = living.filter(pl.col("id_no").is_null())["person_id"].to_list()
+    if not unnamed:
+        return living
+    numbers = copied_out(connection, _NUMBERS_SQL, _NUMBERS, persons=unnamed)
+    return (
+        living.join(numbers, on="person_id", how="left")
+        .with_columns(id_no=pl.coalesce("id_no", "number"))
+        .drop("number")
     )
+
+
+def _doubtful(connection: Connection, catalogue: Catalogue, areas: list[int]) -> pl.Series:
+    doubted = list(attributes_of(catalogue).values())
+    return copied_out(connection, _DOUBTFUL_SQL, {"person_id": pl.String}, areas=areas, doubted=doubted)["person_id"]
+
+
+def _is_among(persons: pl.Series) -> pl.Expr:
+    return pl.col("person_id").is_in(persons.implode()) if len(persons) else pl.lit(False)
 
 
 _HERE = "{d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area AND a.leaf_id = ANY (%(areas)s::integer[])"
 _LIVING_SQL = f"""
-SELECT p.person_id, l.id_no, a.leaf_id, l.content_digest FROM {_HERE}
+SELECT p.person_id, a.leaf_id, {{fields}} FROM {_HERE}
   LEFT JOIN {{d}}.rec_{ROLL} l ON l.person_ref = p.person_id AND l.source = %(town)s AND NOT l.voided
  WHERE p.merged_into IS NULL AND p.erased_at IS NULL
 """
 _DOUBTFUL_SQL = f"""
 SELECT p.person_id FROM {_HERE}
-  JOIN {{d}}.person_profile f ON f.person_id = p.person_id AND f.disagreeing && %(doubted)s::text[]
+  JOIN {{d}}.person_profile f ON f.person_id = p.person_id AND f.disagreeing <> '{{}}' AND f.disagreeing && %(doubted)s::text[]
 """
 _NUMBERS_SQL = """
 SELECT i.person_id, i.value FROM {d}.person_identifier i
@@ -106,8 +124,8 @@ _MANY = 20_000  # people: for fewer every join is by index; row security hides f
 
 def _are_many(connection: Connection, areas: list[int]) -> bool:
     counted = (
-        "SELECT count(*) FROM {d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area"
-        " WHERE a.leaf_id = ANY (:areas)"
+        "SELECT count(*) FROM (SELECT 1 FROM {d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area"
+        f" WHERE a.leaf_id = ANY (:areas) LIMIT {_MANY + 1}) counted"
     )
     return int(str(run_sql(connection, counted, areas=areas)[0][0])) > _MANY
 
@@ -159,31 +177,58 @@ def attributes_of(catalogue: Catalogue) -> dict[str, str]:
 # ---- the comparison: frames in, frames out ----
 
 
-def match(roll: pl.DataFrame, register: Register, within: Iterable[int], unreadable: pl.Series) -> Matched:
-    """``roll``: row, sheet_row, id_no, area, content_digest. ``within``: areas whose people should be on the roll.
+def match(
+    roll: pl.DataFrame, register: Register, within: Iterable[int], unreadable: pl.Series, standing: pl.Series
+) -> Matched:
+    """``roll``: row, sheet_row, area and the fields. ``within``: areas whose people should be on the roll.
 
     ``unreadable``: numbers on rows that cannot be read: those people are on the roll, whatever else it says of them.
+    ``standing``: places in ``living`` of whom the roll says what stands; no row of ``roll`` has their number.
     """
-    named = numbers_now(roll.select("row", "id_no", "area", "content_digest"), register.replaced)
+    said = [name.removeprefix(LAST) for name in register.living.columns if name.startswith(LAST)]
+    named = numbers_now(roll.select("row", "area", *said, number="id_no").rename(_SWAPPED), register.replaced)
     is_first = pl.col("id_no").is_first_distinct()
     first, again = named.filter(is_first), named.filter(~is_first)
-    found = first.join(register.living, on="id_no", how="left")
+    others = _but(register.living, standing)
+    found = first.join(others, on="id_no", how="left")
     here = pl.col("person_id").is_not_null() & ~pl.col("gone").fill_null(True)
-    unsure = found.filter(here & _may_differ())
+    unsure = found.filter(here & _may_differ(said))
     missing_here = found.filter(~here)
+    missing_there = _not_on_the_roll(others, found, list(within), unreadable)
     return Matched(
-        same=first.height - missing_here.height - unsure.height,
+        same=len(standing) + first.height - missing_here.height - unsure.height,
         missing_here=_whole(roll, missing_here),
-        missing_there=_not_on_the_roll(register.living, found, list(within), unreadable),
+        missing_there=_but_named_otherwise(missing_there, register.living, standing),
         unsure=_whole(roll, unsure),
         duplicated=_whole(roll, again),
     )
 
 
-def _may_differ() -> pl.Expr:
+_SWAPPED = {"id_no": "said_id_no", "number": "id_no"}  # as it was said, and to be read as the right one
+
+
+def _but(living: pl.DataFrame, standing: pl.Series) -> pl.DataFrame:
+    if not len(standing):
+        return living
+    left = pl.Series([True]).new_from_index(0, living.height).scatter(standing, False)
+    return living.filter(left)
+
+
+def _but_named_otherwise(missing: pl.DataFrame, living: pl.DataFrame, standing: pl.Series) -> pl.DataFrame:
+    """Who stands on the roll by another number is on it."""
+    if not missing.height or not len(standing):
+        return missing
+    on_it = living["person_id"].gather(standing)
+    named = on_it.filter(on_it.is_in(missing["person_id"].implode()))
+    return missing.filter(~pl.col("person_id").is_in(named.implode()))
+
+
+def _may_differ(said: Sequence[str]) -> pl.Expr:
     """Anything but: word for word as on the last roll, of the same village, and nobody says otherwise."""
     moved = pl.col("area").is_not_null() & (pl.col("area") != pl.col("home"))
-    return pl.col("content_digest").ne_missing(pl.col("last")) | pl.col("doubtful") | moved
+    told = ("said_id_no" if name == "id_no" else name for name in said)
+    differs = [pl.col(one).ne_missing(pl.col(f"{LAST}{name}")) for one, name in zip(told, said, strict=True)]
+    return pl.any_horizontal(*differs, "doubtful") | moved
 
 
 def numbers_now(rows: pl.DataFrame, replaced: pl.DataFrame) -> pl.DataFrame:
@@ -210,60 +255,42 @@ def _not_on_the_roll(
 
 def _whole(roll: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     """The chosen rows with all their fields; the number is the one that is right now."""
-    kept = chosen.drop("content_digest", "area", "last", "doubtful", strict=False).rename({"id_no": "number"})
+    of_register = [name for name in ("person_id", "home", "gone") if name in chosen.columns]
+    kept = chosen.select("row", *of_register, pl.col(f"^{LAST}.*$"), number="id_no")
     return kept.join(roll, on="row", how="left", maintain_order="left") if kept.height else kept.join(roll, on="row")
 
 
 # ---- field by field ----
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one person, by the roll's fields: what the register believes, and what the town's last roll said."""
-
-    register: Mapping[str, str]
-    last: Mapping[str, str]
-
-
-def read_told(
-    connection: Connection, catalogue: Catalogue, scope: Scope, organisation: str, persons: Sequence[object]
-) -> dict[str, Told]:
-    """By person id, of one's own area alone. What nobody has derived yet is as the last roll says it."""
-    fields = [field.name for field in catalogue.record_types[ROLL].plain_fields]
+def read_believed(connection: Connection, catalogue: Catalogue, persons: Sequence[object]) -> dict[str, dict[str, str]]:
+    """Person id -> field of the roll -> what the register believes; nothing of whom nobody has derived anything yet."""
     rows = run_sql(
-        connection, _TOLD_SQL.format(d="{d}", fields=", ".join(f"'{name}', l.{name}" for name in fields)),
-        areas=list(scope.own_areas), town=organisation, persons=list(persons),
+        connection, "SELECT person_id, attributes::text FROM {d}.person_profile"
+        " WHERE person_id = ANY (CAST(:persons AS uuid[]))", persons=list(persons),
     )  # fmt: skip
-    believed = msgspec.json.Decoder(dict[str, list[object]]).decode
-    last = msgspec.json.Decoder(dict[str, str | None]).decode
-    attributes = attributes_of(catalogue)
-    return {str(person): _told(attributes, believed(str(said)), last(str(roll))) for person, said, roll in rows}
+    decoded = msgspec.json.Decoder(dict[str, list[object]]).decode
+    attributes = attributes_of(catalogue).items()
+    return {
+        str(person): {field: str(said[name][0]) for field, name in attributes if name in said}
+        for person, said in ((person, decoded(str(told))) for person, told in rows)
+    }
 
 
-_TOLD_SQL = f"""
-SELECT p.person_id, coalesce(f.attributes, '{{{{}}}}')::text, json_build_object({{fields}})::text
-  FROM {{d}}.person p
-  JOIN {{d}}.area_place a ON a.area_id = p.home_area AND a.leaf_id = ANY (:areas)
-  LEFT JOIN {{d}}.rec_{ROLL} l ON l.person_ref = p.person_id AND l.source = :town AND NOT l.voided
-  LEFT JOIN {{d}}.person_profile f ON f.person_id = p.person_id
- WHERE p.person_id = ANY (CAST(:persons AS uuid[]))
-"""
+def sides(
+    roll: Mapping[str, object], last: Mapping[str, object], believed: Mapping[str, str], fields: Iterable[str]
+) -> dict[str, list[str]]:
+    """Field -> [roll, register, last roll], of every field that any of the three fills in.
 
-
-def _told(attributes: Mapping[str, str], said: Mapping[str, list[object]], roll: Mapping[str, str | None]) -> Told:
-    last = {name: value for name, value in roll.items() if value}
-    register = {field: str(said[name][0]) for field, name in attributes.items() if name in said}
-    return Told(register={**last, **register}, last=last)
-
-
-def sides(row: Mapping[str, object], told: Told | None, fields: Iterable[str]) -> dict[str, list[str]]:
-    """Field -> [roll, register, last roll], of every field that any of the three fills in."""
-    register, last = (told.register, told.last) if told else ({}, {})
+    ``last`` has the field's name behind LAST. What nobody has derived yet is as the last roll says it.
+    """
     found = {}
     for name in fields:
-        roll = row.get(name)
-        if roll or name in register or name in last:
-            found[name] = [str(roll or ""), register.get(name, ""), last.get(name, "")]
-    return found
+        said, before = roll.get(name) or "", last.get(LAST + name) or ""
+        register = believed.get(name, before)
+        if said or before or name in believed:
+            found[name] = [said, register, before]
+    return found  # type: ignore[return-value]  # every cell is text
 
 
 def differing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -12,11 +12,12 @@ import msgspec
 from sqlalchemy import Connection, Row
 
 from hub.casework.challenges import Raised, raise_challenges, withdraw_for_items
-from hub.casework.verdict_rows import VERIFICATION, rows_by_name, town_of_sender
+from hub.casework.verdict_rows import VERIFICATION, record_named_by, rows_by_name, town_of_sender
 from hub.database import new_uuids, run_sql
 from hub.registry.areas import load_area_index
 from hub.registry.working_days import load_calendar
 from hub.settings import Settings
+from mappings.catalogue import Catalogue
 
 _NOT_TRUE, _NOBODY, _ELSEWHERE, _LATER = "2", "3", "4", "5"
 _STATES = f"CASE a.result WHEN '{_ELSEWHERE}' THEN 'transferred' WHEN '{_LATER}' THEN 'deferred' ELSE 'answered' END"
@@ -32,7 +33,9 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     challenged: int = 0
 
 
-def settle_answers(connection: Connection, settings: Settings, row: Row[Any], now: datetime) -> Settled:
+def settle_answers(
+    connection: Connection, settings: Settings, catalogue: Catalogue, row: Row[Any], now: datetime
+) -> Settled:
     """In the transaction in which a submission of answers is merged (or taken back): all that follows from it."""
     today = now.astimezone(ZoneInfo(settings.time_zone)).date()
     town = town_of_sender(connection, row.organisation)
@@ -41,14 +44,14 @@ def settle_answers(connection: Connection, settings: Settings, row: Row[Any], no
         return Settled()
     changed = [one.item_id for one in answers if one.outcome != "new"]
     withdraw_for_items(connection, now, changed)
-    _recall(connection, changed)
+    _recall(connection, changed, now)
     given = [one for one in answers if not one.voided]
     _settle_items(connection, given, row.actor, now)
     _reopen_items(connection, [one.item_id for one in answers if one.voided])
     passed = [one for one in given if one.result == _ELSEWHERE]
     bounced = _pass_on(connection, settings, passed, today)
     raised = [*_raised_by(given, row), *(_bounce(one, row) for one in bounced)]
-    raise_challenges(connection, settings, now, _at_their_cause(connection, raised, answers))
+    raise_challenges(connection, settings, now, _at_their_cause(connection, catalogue, raised, answers))
     _note_return(connection, answers, now, today)
     return Settled(
         answered=len(given), transferred=len(passed), reopened=len(answers) - len(given), challenged=len(raised)
@@ -64,7 +67,7 @@ FROM {{d}}.difference d
 JOIN {{d}}.rec_{VERIFICATION} r ON r.record_id = d.record_id
 JOIN {{d}}.monthly_round m ON m.month = r.round
 JOIN {{d}}.round_item i ON i.round_id = m.round_id AND i.town = CAST(:town AS integer)
-                       AND i.record_id = CAST(r.source_record_id AS uuid)
+                       AND i.record_id = {record_named_by("r")}
 WHERE d.submission_id = :submission AND d.row_no > 0 AND d.outcome IN ('new', 'update', 'restore', 'void')
 ORDER BY d.row_no
 """
@@ -104,13 +107,24 @@ def _reopen_items(connection: Connection, items: Sequence[UUID]) -> None:
         )
 
 
-def _recall(connection: Connection, items: Sequence[UUID]) -> None:
+def _recall(connection: Connection, items: Sequence[UUID], now: datetime) -> None:
     """What was passed on by an answer that no longer holds, and is not answered there yet, goes off that list again."""
     if items:
         run_sql(
             connection,
-            "DELETE FROM {d}.round_item WHERE came = 'transfer' AND state = 'open' AND came_from = ANY(CAST(:items AS uuid[]))",
+            """
+            WITH gone AS (
+                DELETE FROM {d}.round_item
+                WHERE came = 'transfer' AND state = 'open' AND came_from = ANY(CAST(:items AS uuid[]))
+                RETURNING item_id, round_id, town
+            )
+            UPDATE {d}.round_town t SET completed_at = coalesce(t.completed_at, :now)
+            FROM gone WHERE t.round_id = gone.round_id AND t.town = gone.town AND NOT EXISTS (
+                SELECT 1 FROM {d}.round_item i WHERE i.round_id = t.round_id AND i.town = t.town AND i.state = 'open'
+                AND i.item_id NOT IN (SELECT item_id FROM gone))
+            """,
             items=list(items),
+            now=now,
         )
 
 
@@ -237,31 +251,52 @@ def _raise(one: Row[Any], row: Row[Any], kind: str, field: str = "", claimed: st
     )
 
 
-def _at_their_cause(connection: Connection, raised: list[Raised], answers: Sequence[Row[Any]]) -> list[Raised]:
+def _at_their_cause(connection: Connection, raised: list[Raised]) -> list[Raised]:
     """A line told by a record that only followed a person is put to the record that moved them, and to its source."""
-    followed = {
-        UUID(str(item)): (str(record_type), UUID(str(record)), str(source))
-        for item, record_type, record, source in run_sql(
-            connection, _CAUSES, items=[one.item_id for one in answers], seqs=[one.seq for one in answers]
-        )
-    }
-    return [_put_to(one, *followed[one.item_id]) if one.item_id in followed else one for one in raised]
+    asked = {one.item_id for one in raised if one.item_id is not None}
+    if not asked:
+        return raised
+    by_type: dict[str, list[Row[Any]]] = {}
+    for line in rows_by_name(connection, _FOLLOWED, items=list(asked)):
+        by_type.setdefault(line.record_type, []).append(line)
+    causes = {item: cause for code, lines in by_type.items() for item, cause in _causes(connection, code, lines)}
+    return [_put_to(one, *causes[one.item_id]) if one.item_id in causes else one for one in raised]
+
+
+def _causes(
+    connection: Connection, record_type: str, lines: Sequence[Row[Any]]
+) -> Iterator[tuple[UUID, tuple[str, UUID, str]]]:
+    sources = {line.item_id: line.organisation for line in lines}
+    found = run_sql(
+        connection,
+        _CAUSES.replace("{code}", record_type),
+        items=list(sources),
+        persons=[line.person_id for line in lines],
+        submissions=[line.submission_id for line in lines],
+    )
+    for item, record_id in found:
+        item_id = UUID(str(item))
+        yield item_id, (record_type, UUID(str(record_id)), sources[item_id])
 
 
 def _put_to(one: Raised, record_type: str, record_id: UUID, source: str) -> Raised:
     return msgspec.structs.replace(one, record_type=record_type, record_id=record_id, against=source)
 
 
-_CAUSES = """
-SELECT DISTINCT ON (a.item_id) a.item_id, c.record_type, c.record_id, u.organisation
-FROM unnest(CAST(:items AS uuid[]), CAST(:seqs AS bigint[])) a (item_id, seq)
-JOIN {d}.change_log l ON l.seq = a.seq AND l.op IN ('reroute', 'relink')
-JOIN {d}.round_item i ON i.item_id = a.item_id
+_FOLLOWED = """
+SELECT i.item_id, i.person_id, u.submission_id, u.record_type, u.organisation
+FROM {d}.round_item i
+JOIN {d}.change_log l ON l.seq = i.seq AND l.op IN ('reroute', 'relink')
 JOIN {d}.submission u ON u.submission_id = l.submission_id AND u.organisation <> 'hub'
-JOIN {d}.feed_batch b ON b.submission_id = l.submission_id
-JOIN {d}.change_log c ON c.seq BETWEEN b.from_seq AND b.to_seq AND c.op IN ('new', 'update', 'restore', 'void')
-JOIN {d}.record_person p ON p.record_type = c.record_type AND p.record_id = c.record_id AND p.person_id = i.person_id
-ORDER BY a.item_id, c.seq DESC
+WHERE i.item_id = ANY(CAST(:items AS uuid[])) AND i.person_id IS NOT NULL
+"""
+# from the person to their records, and not through all that was sent together: that may be a whole year's file
+_CAUSES = """
+SELECT DISTINCT ON (a.item_id) a.item_id, v.record_id
+FROM unnest(CAST(:items AS uuid[]), CAST(:persons AS uuid[]), CAST(:submissions AS uuid[])) a (item_id, person_id, submission_id)
+JOIN {d}.record_person p ON p.record_type = '{code}' AND p.person_id = a.person_id
+JOIN {d}.ver_{code} v ON v.record_id = p.record_id AND v.submission_id = a.submission_id AND v.row_no > 0
+ORDER BY a.item_id, v.row_no DESC
 """
 
 

@@ -65,9 +65,13 @@ def rows_by_name(connection: Connection, statement: str, **values: object) -> li
     return list(connection.execute(text(statement.replace("{d}", district_of(connection))), values))
 
 
-_RECORD = (
-    "CASE WHEN s.source_record_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN s.source_record_id::uuid END"
-)
+def record_named_by(alias: str) -> str:
+    """The record whose line an answer is of, as SQL; NULL for what an answer of before there were rounds calls it."""
+    shape = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+    return f"CASE WHEN {alias}.source_record_id ~ '{shape}' THEN {alias}.source_record_id::uuid END"
+
+
+_RECORD = record_named_by("s")
 _ITEM = f"i.round_id = m.round_id AND i.town = CAST(:town AS integer) AND i.record_id = {_RECORD}"
 _ROWS = f"""
 SELECT s.row_no, s.change_kind, s.source_record_id, s.round, s.name, s.change_type, s.changed_on::text AS changed_on,

@@ -47,7 +47,7 @@ _LONGEST = 500
 
 
 class BadChallenge(BadRequest):
-    """请用 4 至 500 个字写明理由；某项有误的，写明字段和正确内容。 Say why (4 to 500 characters); of a value: which, and what is right."""
+    """请用 4 至 500 个字写明理由；某项有误的，写明字段和正确内容。 Say why in 4 to 500 characters; of a value, what is right."""
 
     problem = "bad-challenge"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +16,9 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from hub import audit
 from hub.casework.roll_findings import Finding, Registered, comparing_with, findings
 from hub.casework.roll_items import enter_findings
-from hub.casework.rolls import ROLL, Matched, Register, match, read_register, read_told
+from hub.casework.rolls import LAST, ROLL, Matched, Register, match, read_believed, read_register
 from hub.database import Database, new_uuid, run_sql, utc_now
-from hub.decisions.roll_file import Reading, ReadRoll, no_roll, read_roll
+from hub.decisions.roll_file import Reading, ReadRoll, SentRoll, check_roll, read_sent
 from hub.errors import BadRequest, Conflict, FileRefused, NotAllowed, NotFound
 from hub.exchange import receive
 from hub.exchange.header_choices import load_choices
@@ -104,10 +104,12 @@ def compare_roll(
         reading = _reading(connection, settings, catalogue, actor, areas)
     path = settings.home / stored_as
     try:
-        roll, register = both_sides(database, catalogue, actor, lambda: _read(path, reading, sure_nobody), areas)
+        roll, register = both_sides(database, actor, reading, path)
     except FileRefused as refused:
         _note_refused(database, actor, roll_id, refused)
         raise
+    if not roll.readable and not sure_nobody:
+        raise EmptyRoll()
     with database.begin(reach_of(actor)) as connection:
         return _enter_comparison(connection, catalogue, actor, check, areas, roll, register)
 
@@ -193,16 +195,14 @@ def _reading(
     )
 
 
-def _read(path: Path, reading: Reading, sure_nobody: bool) -> ReadRoll:
+def _sent(path: Path, reading: Reading) -> SentRoll:
+    """The roll of a place where nobody lives is a file without a row."""
     try:
-        roll = read_roll(path, reading)
+        return read_sent(path, reading)
     except FileRefused as refused:
         if refused.facts.get("code") not in _NOBODY_ON_IT:
             raise
-        roll = no_roll(reading)
-    if not roll.rows.height and not sure_nobody:
-        raise EmptyRoll()
-    return roll
+        return SentRoll(frame=None)
 
 
 def _note_refused(database: Database, actor: Actor, roll_id: UUID, refused: FileRefused) -> None:
@@ -216,18 +216,18 @@ def _note_refused(database: Database, actor: Actor, roll_id: UUID, refused: File
 # ---- the comparison ----
 
 
-def both_sides(
-    database: Database, catalogue: Catalogue, actor: Actor, read: Callable[[], ReadRoll], areas: AreaIndex
-) -> tuple[ReadRoll, Register]:
+def both_sides(database: Database, actor: Actor, reading: Reading, path: Path) -> tuple[ReadRoll, Register]:
     """The register comes out of the database while the file is read: each has a processor of its own."""
 
     def read_its_register() -> Register:
         with database.begin(reach_of(actor)) as connection:
-            return read_register(connection, catalogue, scope_of(actor, areas), actor.organisation)
+            return read_register(connection, reading.catalogue, scope_of(actor, reading.areas), actor.organisation)
 
     with ThreadPoolExecutor(max_workers=1) as beside:
-        register = beside.submit(read_its_register)
-        return read(), register.result()
+        coming = beside.submit(read_its_register)
+        sent = _sent(path, reading)
+        register = coming.result()
+    return check_roll(sent, reading, register), register
 
 
 def _enter_comparison(
@@ -239,26 +239,25 @@ def _enter_comparison(
     scope = scope_of(actor, areas)
     within = scope.own_areas if check.village is None else areas.expand(check.village)
     rows = roll.rows if check.village is None else roll.rows.with_columns(roll.rows["area"].fill_null(check.village))
-    matched = match(rows, register, within, roll.numbers)
-    found = find_all(connection, catalogue, scope, actor.organisation, areas, matched)
+    matched = match(rows, register, within, roll.numbers, roll.standing["its"])
+    found = find_all(connection, catalogue, areas, matched)
     is_open, settled = enter_findings(connection, actor, check.roll_id, [*found, *roll.unreadable])
     counts = {
-        "rows": roll.received, "read": rows.height, "same": rows.height - sum(one.sheet_row is not None for one in found),
-        "settled": settled, "open": is_open, **_last_time(register, within, rows.height),
+        "rows": roll.received, "read": roll.readable,
+        "same": roll.readable - sum(one.sheet_row is not None for one in found),
+        "settled": settled, "open": is_open, **_last_time(register, within, roll.readable),
     }  # fmt: skip
     compared = {"state": "compared", "refusal": "", "compared_at": utc_now(), "counts": counts}
     connection.execute(update(roll_check).where(roll_check.c.roll_id == check.roll_id).values(compared))
     return find_roll(connection, actor, check.roll_id)
 
 
-def find_all(
-    connection: Connection, catalogue: Catalogue, scope: Scope, organisation: str, areas: AreaIndex, matched: Matched
-) -> list[Finding]:
+def find_all(connection: Connection, catalogue: Catalogue, areas: AreaIndex, matched: Matched) -> list[Finding]:
     """What the match found, with all three sides of each."""
     persons = [*matched.unsure["person_id"], *matched.missing_there["person_id"]]
-    told = read_told(connection, catalogue, scope, organisation, persons) if persons else {}
+    believed = read_believed(connection, catalogue, persons) if persons else {}
     numbers = matched.missing_here.filter(~matched.missing_here["gone"].fill_null(False))["number"].to_list()
-    comparing = comparing_with(catalogue, areas, told, _registered(connection, numbers))
+    comparing = comparing_with(catalogue, areas, believed, _registered(connection, numbers))
     return list(findings(matched, comparing))
 
 
@@ -276,7 +275,7 @@ def _registered(connection: Connection, numbers: Sequence[str]) -> dict[str, Reg
 def _last_time(register: Register, within: Sequence[int], rows: int) -> dict[str, Any]:
     """How many stood on the roll before, and whether this one is so much shorter that nobody is missing in bulk."""
     here = register.living.filter(register.living["home"].is_in(list(within)))
-    last = here["last"].is_not_null().sum()
+    last = here[f"{LAST}id_no"].is_not_null().sum()
     return {
         "registered": here.filter(~here["gone"])["person_id"].n_unique(),
         "last_rows": last,

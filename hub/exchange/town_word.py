@@ -28,7 +28,7 @@ def hold_against_list(
 def take_effect(connection: Connection, settings: Settings, catalogue: Catalogue, row: Row[Any]) -> None:
     """After the merge and before the numbers: what follows from the town's word is part of the same change."""
     if row.record_type == VERIFICATION:
-        settle_answers(connection, settings, row, utc_now())
+        settle_answers(connection, settings, catalogue, row, utc_now())
     elif row.record_type in FOUND:
         report_found(connection, settings, catalogue, row.submission_id, utc_now())
     else:

@@ -90,6 +90,7 @@ person_profile = Table(
     Column("derived_at", DateTime(timezone=True), nullable=False),
     Index("ix_person_profile_name", "name_key", "home_area"),
     Index("ix_person_profile_birth", "birth_date", "name_key"),
+    Index("ix_person_profile_disagreeing", "person_id", postgresql_where=text("disagreeing <> '{}'")),  # they are few
     schema=DISTRICT,
 )
 

@@ -21,7 +21,7 @@ import psycopg
 from hub.casework.roll_findings import Finding
 from hub.casework.rolls import match
 from hub.database import new_uuids, utc_now
-from hub.decisions.roll_file import Reading, read_roll
+from hub.decisions.roll_file import Reading, check_roll, read_sent
 from hub.decisions.rolls import both_sides, find_all, scope_of
 from hub.registry.areas import load_area_index
 from hub.registry.organisations import Organisation, save_organisation
@@ -119,12 +119,12 @@ def _reading(register: Register, catalogue: Catalogue, actor: Actor) -> Reading:
 
 def _fill_register(register: Register, reading: Reading, last: Path, actor: Actor) -> None:
     """Last month's roll as the line would have left it: persons, numbers, records, what is known of them."""
-    rows, fields = read_roll(last, reading).rows, list(_HEADERS)
+    rows, fields = check_roll(read_sent(last, reading), reading, None).rows, list(_HEADERS)
     now, ids = utc_now().isoformat(), pl.Series("person_id", new_uuids(rows.height))
     record = {
         "record_id": "person_id", "version": pl.lit(1), "source": pl.lit(actor.organisation), "record_key": "id_no",
         "voided": pl.lit("false"), "submission_id": pl.lit(ids[0]), "row_no": "row", "recorded_at": pl.lit(now),
-        "content_digest": "content_digest", "areas": pl.format("{{{}}}", "area"), "person_ref": "person_id",
+        "content_digest": pl.lit("\\x00"), "areas": pl.format("{{{}}}", "area"), "person_ref": "person_id",
     }  # fmt: skip
     tables: dict[str, dict[str, Any]] = {
         "person": {"person_id": "person_id", "home_area": "area", "created_at": pl.lit(now)},
@@ -171,13 +171,13 @@ def _compare(register: Register, catalogue: Catalogue, actor: Actor, roll: Path,
     """As the panel does it, through the web door's role, up to the finished list."""
     reading = _reading(register, catalogue, actor)
     started = time.perf_counter()
-    read, known = both_sides(register.app, catalogue, actor, lambda: read_roll(roll, reading), reading.areas)
+    read, known = both_sides(register.app, actor, reading, roll)
     sides = time.perf_counter()
     scope = scope_of(actor, reading.areas)
     with register.app.begin(reach_of(actor)) as connection:
-        matched = match(read.rows, known, scope.own_areas, read.numbers)
+        matched = match(read.rows, known, scope.own_areas, read.numbers, read.standing["its"])
         at = time.perf_counter()
-        found = find_all(connection, catalogue, scope, actor.organisation, reading.areas, matched)
+        found = find_all(connection, catalogue, reading.areas, matched)
     seconds = time.perf_counter() - started
     stages = {"both sides read": sides - started, "matched": at - sides, "told": seconds - (at - started)}
     print(f"rolls: hub {seconds:.2f} s,", ", ".join(f"{stage} {took:.2f}" for stage, took in stages.items()))

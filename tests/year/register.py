@@ -15,6 +15,7 @@ from hub import following, jobs
 from hub.database import Database, run_sql
 from hub.decisions.effect import release
 from hub.decisions.held import Chosen, release_rows
+from hub.decisions.held_rules import NEW
 from hub.demo.areas import VALID_FROM, area_rows
 from hub.demo.founding import KINDS
 from hub.demo.settling import follow
@@ -131,20 +132,18 @@ class Register:
         return len(braked)
 
     def _decide_held(self) -> int:
-        """Rows that may mean somebody known do: here, a name and a day of birth are one person's."""
-        held = self.ask(_HELD)
-        decided: set[tuple[object, object]] = set()
-        for submission_id, row_no, organisation, role, person in held:
-            if (submission_id, row_no) in decided:
-                continue
-            decided.add((submission_id, row_no))
-            chosen = Chosen(submission_id=UUID(str(submission_id)), rows=(int(str(row_no)),))
-            people = {int(str(row_no)): {str(role): str(person)}} if person else None
+        """Rows that may mean somebody known: they do where name and day of birth agree, else they mean somebody new."""
+        judged: dict[tuple[str, int, str], dict[str, str]] = {}
+        for submission_id, row_no, organisation, role, person, is_same in self.ask(_HELD):
+            people = judged.setdefault((str(submission_id), int(str(row_no)), str(organisation)), {})
+            if person is not None:
+                people.setdefault(str(role), str(person) if is_same else NEW)
+        for (submission, row, organisation), people in judged.items():
             release_rows(
-                self.served, self.settings, self.clerk(str(organisation)), chosen, reason="核实后采纳", people=people,
-                catalogue=self.catalogue,
+                self.served, self.settings, self.clerk(organisation), Chosen(submission_id=UUID(submission), rows=(row,)),
+                reason="核实后采纳", people={row: people} if people else None, catalogue=self.catalogue,
             )  # fmt: skip
-        return len(decided)
+        return len(judged)
 
     # ---- what is read ----
 
@@ -179,10 +178,11 @@ def second_person(actor: Actor) -> Actor:
 
 _RECEIVED = "SELECT submission_id FROM {d}.submission WHERE state IN ('received', 'checked') ORDER BY received_at"
 _HELD = """
-SELECT h.submission_id, h.row_no, s.organisation, c.role, c.person_id
+SELECT h.submission_id, h.row_no, s.organisation, c.role, c.person_id,
+       c.features #>> '{name,0}' IN ('equal', 'variant') AND c.features #>> '{birth_date,0}' = 'equal'
 FROM {d}.held_row h JOIN {d}.submission s USING (submission_id)
 LEFT JOIN {d}.held_candidate c ON c.submission_id = h.submission_id AND c.row_no = h.row_no
-WHERE h.state = 'waiting' ORDER BY 1, 2, c.score DESC NULLS LAST
+WHERE h.state = 'waiting' ORDER BY 1, 2, 6 DESC NULLS LAST, c.score DESC
 """
 _ERRORS = """
 SELECT s.record_type, e.code, e.field || ' ' || coalesce(e.value, '')

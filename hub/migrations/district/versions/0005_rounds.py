@@ -27,6 +27,10 @@ def upgrade() -> None:
     _make_notice(district)
     _make_notice_sending(district)
     _make_contact(district)
+    op.create_index(
+        "ix_person_profile_disagreeing", "person_profile", ["person_id"], schema=district,
+        postgresql_where=sa.text("disagreeing <> '{}'"),
+    )  # fmt: skip
 
 
 def _make_monthly_round(district: str) -> None:
