@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import polars as pl
 import structlog
-from sqlalchemy import Row, select
+from polars import selectors as cs
+from sqlalchemy import Row, or_, select
 
-from adapters.formats.sandbox import Limits
+from adapters.formats.sandbox import Limits, RawSheet, UnreadableFile, read_raw
 from hub.accepting import Accepted, accept
-from hub.casework.verdict_rows import VERIFICATION
+from hub.casework.list_sheets import CHOICES_SHEET, FOOT, GUIDE_SHEET, ROUND_SHEETS
+from hub.casework.verdict_rows import VERIFICATION, record_named_by
 from hub.database import Database, run_sql
 from hub.errors import FileRefused, HubError
 from hub.exchange.header_choices import load_choices
@@ -31,6 +35,8 @@ from mappings.catalogue import Catalogue
 log = structlog.get_logger("hub.following")
 DOOR = "round"
 SHEETS = ("town_arrival", "town_departure", "service_request")
+_SENT_OUT = (*ROUND_SHEETS, GUIDE_SHEET, CHOICES_SHEET)
+_EMPTY_LIST = "F_NO_ROWS"  # nobody on the list, which is no reason to lose whom the town found
 _WORKBOOKS = ("xlsx", "xls", "xlsb", "ods")
 _LIVES_ELSEWHERE = "3"  # town_arrival.kind
 _MOVES = "moved"
@@ -59,7 +65,8 @@ def follow_all(database: Database, settings: Settings, catalogue: Catalogue) -> 
 
 _UNFOLLOWED = f"""
 SELECT submission_id FROM {{d}}.submission
-WHERE record_type = '{VERIFICATION}' AND state = 'merged' AND kind <> 'system' AND NOT facts ? 'followed'
+WHERE record_type = '{VERIFICATION}' AND kind <> 'system' AND NOT facts ? 'followed'
+  AND (state = 'merged' OR state = 'refused' AND refusal ->> 'code' = '{_EMPTY_LIST}')
 ORDER BY received_at LIMIT 100
 """
 
@@ -69,7 +76,8 @@ def _merged_return(database: Database, submission_id: UUID) -> Row[Any] | None:
         select(submission, organisation.c.kind.label("sender_kind"), organisation.c.area_id)
         .join(organisation, organisation.c.code == submission.c.organisation)
         .where(submission.c.submission_id == submission_id, submission.c.record_type == VERIFICATION)
-        .where(submission.c.state == "merged", submission.c.kind != "system")
+        .where(submission.c.kind != "system")
+        .where(or_(submission.c.state == "merged", submission.c.refusal["code"].astext == _EMPTY_LIST))
     )
     with database.begin() as connection:
         return connection.execute(asked).one_or_none()
@@ -108,9 +116,12 @@ _NAMES = (
     "change_kind",
 )
 _STILL_MOVES = "v.right_village IS NOT NULL AND NOT v.voided AND v.result = '2'"
-_MOVED_ON = (
-    "greatest(coalesce(v.right_date, v.verified_on), v.changed_on)"  # else what the line says would come after it
-)
+# since the change the line tells of, and not before it: of two events the later one says where somebody lives; dated any
+# later it would undo a move that came in between, and the month of the change would not be right
+_MOVED_ON = f"""coalesce(greatest(v.right_date, (
+    SELECT max(i.event_date) FROM {{d}}.round_item i JOIN {{d}}.monthly_round m USING (round_id)
+    JOIN {{d}}.change_log l ON l.seq = i.seq AND l.op NOT IN ('reroute', 'relink')
+    WHERE m.month = v.round AND i.record_id = {record_named_by("v")})), v.verified_on)"""
 _MOVED = f"""
 SELECT CAST(:kind AS text), {_MOVED_ON}::text, v.name, v.id_no, p.sex, p.birth_date::text,
        v.right_village, v.source_record_id, v.verifier, v.verified_on::text, v.actual, 'correct'
@@ -138,11 +149,48 @@ WHERE v.submission_id = :submission
 def _sheets(database: Database, settings: Settings, catalogue: Catalogue, row: Row[Any]) -> Iterator[Accepted]:
     """The workbook's other sheets, each as a submission of its own type with the same bytes."""
     path = settings.files / row.stored_as
-    if row.facts.get("format") not in _WORKBOOKS or not path.is_file():
+    if row.facts.get("format", "xlsx") not in _WORKBOOKS or not path.is_file():
         return
+    blank = _left_blank(settings, catalogue, row, path)
     for code in SHEETS:
-        if _has_rows(database, settings, catalogue, row, path, code):
+        if code not in blank and _has_rows(database, settings, catalogue, row, path, code):
             yield _send(database, settings, catalogue, row, code, path.read_bytes(), "sheet", row.file_name)
+
+
+def _left_blank(settings: Settings, catalogue: Catalogue, row: Row[Any], path: Path) -> set[str]:
+    """Types whose sheet came back as it went out, found in one reading of the workbook; a sheet of one's own may be any."""
+    blank: set[str] = set()
+    try:
+        with closing(read_raw(path, _limits(settings))) as sheets:
+            for sheet in sheets:
+                if sheet.name not in _SENT_OUT:
+                    return set()
+                code = ROUND_SHEETS.get(sheet.name, "")
+                if code in SHEETS and not sheet.hidden:
+                    mapping = catalogue.mapping_for(row.organisation, row.sender_kind, code)
+                    headers = {rule.header for rule in mapping.columns} if mapping else set()
+                    blank |= {code} if _ends_with_header(sheet, headers) else set()
+    except UnreadableFile:
+        return set()
+    return blank
+
+
+def _ends_with_header(sheet: RawSheet, headers: set[str]) -> bool:
+    """Whether nothing but the foot stands under the header."""
+    last: list[list[str]] = []
+    for batch in sheet.batches:
+        texts = batch.select(cs.matches(r"^c\d+$").str.strip_chars())
+        told = texts.filter(pl.any_horizontal(pl.all().fill_null("") != ""))
+        last = [*last, *([text for text in one if text] for one in told.tail(2).rows())][-2:]
+    return len(last) == 2 and headers.issuperset(last[0]) and last[1][0].startswith(FOOT)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        cpu_seconds=settings.parse_cpu_seconds,
+        wall_seconds=settings.parse_wall_seconds,
+        max_bytes=settings.max_file_bytes,
+    )
 
 
 def _has_rows(
@@ -150,11 +198,7 @@ def _has_rows(
 ) -> bool:
     """Whether a sheet of this type is there with anything on it; one that cannot be read is sent, for its receipt to say why."""
     mapping = catalogue.mapping_for(row.organisation, row.sender_kind, code)
-    limits = Limits(
-        cpu_seconds=settings.parse_cpu_seconds,
-        wall_seconds=settings.parse_wall_seconds,
-        max_bytes=settings.max_file_bytes,
-    )
+    limits = _limits(settings)
     with database.begin() as connection:
         choices = load_choices(connection, row.organisation, code)
     try:

@@ -93,8 +93,12 @@ def test_a_restored_hub_has_the_same_rows_files_and_keys(
     tmp_path: Path,
     catalogue: Catalogue,
 ) -> None:
+    roll = settings.home / "rolls" / "2026" / "11" / "roll"
+    roll.parent.mkdir(parents=True)
+    roll.write_bytes(b"a town's roll")
     restored = backup.restore(back_up(settings, owner_database, tmp_path / "b"), fresh, PASSPHRASE)
-    assert (restored.files, restored.keys_restored) == (1, True)
+    assert (restored.files, restored.keys_restored) == (2, True)
+    assert (fresh.home / roll.relative_to(settings.home)).read_bytes() == b"a town's roll"
     again = Database(fresh.worker_url or "", fresh.district)
     owner = Database(fresh.owner_url or "", fresh.district)
     try:

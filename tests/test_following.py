@@ -17,6 +17,7 @@ from mappings.catalogue import Catalogue
 from tests.decisions import read
 from tests.doors import THIS_MONTH, TOWN, VILLAGE, Hub, founded_hub, identity_number
 from tests.factories import distinct_name
+from tests.paper_hub import book_of, officer, paper_of
 from tests.round_hub import OFFICER, answer, codes_of, items_of, marked, move_people_in, open_month, work_through
 
 LIST = (
@@ -105,6 +106,23 @@ def test_every_sheet_goes_on_as_what_it_is(hub: Hub, catalogue: Catalogue) -> No
     assert str(told[0][0]).count("-") >= 2, "the return names the receipts of what went on"
 
 
+def test_one_row_in_a_form_that_lost_its_title_goes_on_and_forms_left_blank_do_not(
+    hub: Hub, catalogue: Catalogue
+) -> None:
+    book = book_of(paper_of(hub, catalogue, officer(hub)).content)
+    form, answered = book["增加人员"], book["变动清单"]
+    headers = [str(cell.value) for cell in form[3]]
+    for column, value in zip(ARRIVALS, BABY, strict=True):
+        form.cell(4, headers.index(column) + 1).value = value
+    form.unmerge_cells(str(next(iter(form.merged_cells.ranges))))
+    form.delete_rows(1)
+    answered.cell(4, [cell.value for cell in answered[3]].index("核对结果") + 1).value = "属实"
+    content = io.BytesIO()
+    book.save(content)
+    work_through(hub, catalogue, send_back(hub, catalogue, content.getvalue()).submission_id)
+    assert sent_on(hub) == [("town_arrival", "merged", 1, 1, TOWN, "round")]
+
+
 def test_what_was_found_is_put_to_the_departments_concerned(hub: Hub, catalogue: Catalogue) -> None:
     work_through(hub, catalogue, send_back(hub, catalogue, workbook(hub)).submission_id)
     told = read(hub, "SELECT against, record_type FROM {d}.challenge WHERE kind = 'unreported' ORDER BY 1, 2")
@@ -131,3 +149,14 @@ def test_a_sheet_that_cannot_be_read_says_so_on_its_own_receipt(hub: Hub, catalo
     work_through(hub, catalogue, send_back(hub, catalogue, workbook(hub, (wrong,))).submission_id)
     assert sent_on(hub)[0][:4] == ("town_arrival", "merged", 1, 0)
     assert items_of(hub)[0]["state"] == "answered", "the answers stand"
+
+
+def test_a_return_with_nobody_on_the_list_still_brings_whom_the_town_found(hub: Hub, catalogue: Catalogue) -> None:
+    book = openpyxl.load_workbook(io.BytesIO(workbook(hub)))
+    book["变动清单"].delete_rows(2, 10)
+    content = io.BytesIO()
+    book.save(content)
+    accepted = send_back(hub, catalogue, content.getvalue())
+    work_through(hub, catalogue, accepted.submission_id)
+    assert [one[0] for one in sent_on(hub)] == ["town_arrival", "town_departure"]
+    assert following.follow_all(hub.worker, hub.settings, catalogue) == 0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openpyxl
 import pytest
 from litestar import Litestar
@@ -16,13 +18,14 @@ from typer.testing import CliRunner
 
 from hub.__main__ import app
 from hub.casework.roll_items import Chosen, RollItem, list_items
-from hub.database import Database, run_sql
+from hub.database import Database, run_sql, utc_now
 from hub.decisions.roll_deciding import DepartureMissing, Judgement, MuchShorter, decide, receipts_of, send_decided
 from hub.decisions.roll_export import export_differences
-from hub.decisions.rolls import EmptyRoll, NotYourVillage, RollCheck, compare_roll, list_rolls, upload_roll
+from hub.decisions.rolls import EmptyRoll, NotYourVillage, RollCheck, RollClosed, compare_roll, list_rolls, upload_roll
 from hub.errors import FileRefused, NotFound
 from hub.exchange.changelog import number_changes
 from hub.exchange.pipeline import apply_staged
+from hub.exchange.retention import expire_raw_files
 from hub.people.attributes import derive
 from hub.registry.api_keys import issue_key
 from hub.registry.areas import load_area_index
@@ -30,7 +33,7 @@ from hub.registry.machine_identity import rights_a_key_may_have
 from hub.registry.organisations import load_organisation
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor
 from hub.registry.scope import reach_of
-from hub.settings import Settings
+from hub.settings import RetentionPolicy, Settings
 from mappings.catalogue import Catalogue
 from tests.desk_visits import visitor
 from tests.doors import OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, Hub, founded_hub, identity_number
@@ -279,6 +282,19 @@ def test_another_unit_sees_nothing_of_a_roll(town: Town, catalogue: Catalogue) -
         assert run_sql(connection, "SELECT count(*) FROM {d}.roll_item") == [(0,)]
     with town.hub.served.begin(reach_of(town.actor)) as connection:
         assert run_sql(connection, "SELECT count(*) FROM {d}.roll_item") == [(1,)]
+
+
+def test_a_rolls_file_goes_when_its_time_is_over_and_the_same_roll_may_come_again(town: Town) -> None:
+    settings = msgspec.structs.replace(town.hub.settings, retention=RetentionPolicy(raw_files_days=30))
+    check, later = town.upload(*month(4)), utc_now() + timedelta(days=40)
+    assert expire_raw_files(town.hub.worker, settings, utc_now()) == 0
+    assert expire_raw_files(town.hub.worker, settings, later) == 1
+    assert expire_raw_files(town.hub.worker, settings, later) == 0
+    assert [path for path in (settings.home / "rolls").rglob("*") if path.is_file()] == []
+    with pytest.raises(RollClosed):
+        town.again(check)
+    again = town.upload(*month(4))
+    assert again.roll_id != check.roll_id and town.open(again) == [("missing_there", "王业")]
 
 
 # ---- through the doors ----

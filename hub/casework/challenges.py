@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, Uuid, any_, cast, insert, or_, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from hub import audit
 from hub.database import new_uuid
@@ -72,9 +73,18 @@ class BadAnswer(BadRequest):
 
 def raise_challenges(connection: Connection, settings: Settings, now: datetime, raised: Sequence[Raised]) -> list[UUID]:
     """Enter what is not under way already; the ids of those that are new. Who raises one is named in it."""
-    due = due_on(settings, now) if raised else date.max
-    entered = (_raise_one(connection, now, due, each) for each in raised)
-    return [one for one in entered if one is not None]
+    if any(one.record_type in CARE_ONLY_TYPES for one in raised):
+        raise CareNotChallenged()
+    standing = _standing(connection, raised)
+    entered: list[dict[str, Any]] = []
+    for one in raised:
+        if _said_by(one) not in standing:
+            entered.append(msgspec.structs.asdict(one) | {"areas": list(one.areas), "challenge_id": new_uuid()})
+            standing |= _sayings(entered[-1])
+    if entered:
+        at = {"raised_at": now, "due_on": due_on(settings, now)}
+        connection.execute(insert(challenge), [values | at for values in entered])
+    return [values["challenge_id"] for values in entered]
 
 
 def due_on(settings: Settings, now: datetime) -> date:
@@ -87,29 +97,39 @@ def today(settings: Settings, now: datetime) -> date:
     return now.astimezone(ZoneInfo(settings.time_zone)).date()
 
 
-def _raise_one(connection: Connection, now: datetime, due: date, raised: Raised) -> UUID | None:
-    if raised.record_type in CARE_ONLY_TYPES:
-        raise CareNotChallenged()
-    if _is_under_way(connection, raised):
-        return None
-    challenge_id = new_uuid()
-    values = msgspec.structs.asdict(raised) | {"areas": list(raised.areas)}
-    connection.execute(insert(challenge).values(challenge_id=challenge_id, raised_at=now, due_on=due, **values))
-    return challenge_id
+def _standing(connection: Connection, raised: Sequence[Raised]) -> set[tuple[str, ...]]:
+    """What is under way about the same records, persons or submissions."""
+    found: set[tuple[str, ...]] = set()
+    by = list({one.raised_by for one in raised})
+    for name in ("record_id", "person_id", "submission_id"):
+        about = {getattr(one, name) for one in raised if _about(one) == name}
+        if about:
+            column = challenge.c[name]
+            same = column == any_(cast(list(about - {None}), ARRAY(Uuid)))
+            which = or_(same, column.is_(None)) if None in about else same
+            asked = select(challenge).where(challenge.c.state.in_(STANDING), challenge.c.raised_by.in_(by), which)
+            found |= {saying for row in connection.execute(asked) for saying in _sayings(row._asdict())}
+    return found
 
 
-def _is_under_way(connection: Connection, raised: Raised) -> bool:
+def _about(raised: Raised) -> str:
+    return "record_id" if raised.record_id else "person_id" if raised.person_id else "submission_id"
+
+
+def _said_by(raised: Raised) -> tuple[str, ...]:
     """The same unit said the same of the same record; of what was never sent: of the same person, or the same row."""
-    its = challenge.c
-    same = [
-        getattr(its, name) == getattr(raised, name) for name in ("kind", "record_type", "field", "raised_by", "against")
-    ]
-    about = "record_id" if raised.record_id else "person_id" if raised.person_id else "submission_id"
-    same.append(getattr(its, about).is_not_distinct_from(getattr(raised, about)))
-    if about == "submission_id":
-        same.append(its.claimed == raised.claimed)
-    found = select(its.challenge_id).where(its.state.in_(STANDING), *same).limit(1)
-    return connection.execute(found).first() is not None
+    values, name = msgspec.structs.asdict(raised), _about(raised)
+    return _saying(values, name)
+
+
+def _sayings(values: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """What somebody might say that has been said by this challenge."""
+    return {_saying(values, name) for name in ("record_id", "person_id", "submission_id")}
+
+
+def _saying(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    same = (values[one] for one in ("kind", "record_type", "field", "raised_by", "against"))
+    return (*same, name, str(values[name]), values["claimed"] if name == "submission_id" else "")
 
 
 def withdraw_for_items(connection: Connection, now: datetime, item_ids: Collection[UUID]) -> int:
@@ -117,7 +137,7 @@ def withdraw_for_items(connection: Connection, now: datetime, item_ids: Collecti
     its = challenge.c
     done = connection.execute(
         update(challenge)
-        .where(its.item_id.in_(list(item_ids)), its.state.in_(STANDING))
+        .where(its.item_id == any_(cast(list(item_ids), ARRAY(Uuid))), its.state.in_(STANDING))
         .values(state="withdrawn", closed_at=now, closed_by="hub")
         .returning(its.challenge_id)
     )

@@ -209,19 +209,24 @@ def _select(connection: Connection, statement: str, **values: object) -> Sequenc
 def _told(
     connection: Connection, catalogue: Catalogue, actor: Actor, lines: Sequence[Row[Any]]
 ) -> dict[UUID, Row[Any]]:
-    """What the records say, as they were told. A record of another area is seen through the line that came from there."""
+    """What the records say, as they were told. One of another area, or of one before towns merged, is seen through its line."""
+    found = _read_versions(connection, catalogue, lines)
+    elsewhere = [line for line in lines if line.item_id not in found and line.person_id is not None]
+    if elsewhere:
+        open_persons(connection, {line.person_id for line in elsewhere})
+        found |= _read_versions(connection, catalogue, elsewhere)
+        close(connection, actor)
+    return found
+
+
+def _read_versions(connection: Connection, catalogue: Catalogue, lines: Sequence[Row[Any]]) -> dict[UUID, Row[Any]]:
     by_type: dict[str, list[UUID]] = {}
     for line in lines:
         by_type.setdefault(line.record_type, []).append(line.item_id)
-    elsewhere = {line.person_id for line in lines if line.came != "change" and line.person_id is not None}
-    if elsewhere:
-        open_persons(connection, elsewhere)
     found: dict[UUID, Row[Any]] = {}
     for code, item_ids in by_type.items():
         rows = _select(connection, _statement(catalogue.record_types[code]), items=item_ids)
         found |= {row.item_id: row for row in rows}
-    if elsewhere:
-        close(connection, actor)
     return found
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 LIST_SHEET, GUIDE_SHEET = "变动清单", "填表说明"
+CHOICES_SHEET = "_hub"  # what is in it is never read
+FOOT = "填表人："  # begins the last row of a sheet
 # A returned workbook is read once for each of these record types: a sheet of one is not looked at for another.
 ROUND_SHEETS = {
     LIST_SHEET: "town_verification",

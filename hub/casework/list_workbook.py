@@ -24,18 +24,17 @@ from hub.casework.list_lines import (
     town_choices,
     village_choices,
 )
-from hub.casework.list_sheets import GUIDE_SHEET, HIDDEN_FIELDS, LIST_SHEET, ROUND_SHEETS
+from hub.casework.list_sheets import CHOICES_SHEET, FOOT, GUIDE_SHEET, HIDDEN_FIELDS, LIST_SHEET, ROUND_SHEETS
 from hub.registry.areas import AreaIndex
 from mappings.catalogue import Catalogue, Field
 from mappings.catalogue import Mapping as Columns
 
 BLANK_ROWS = 40
-_CHOICES_SHEET = "_hub"  # what is in it is never read
 _LITERAL_LIST = 255  # characters a drop-down may have without a range
 _HEADER_ROW, _FIRST_ROW = 2, 3
 _A4 = 9
 _TWO_LINES = 27  # points, in the cells' size
-_FOOTER = "填表人：______________    审核人：______________    日期：______________"
+_FOOTER = f"{FOOT}______________    审核人：______________    日期：______________"
 _NOT_ASKED = ("source_record_id",)  # of what a town found: the hub's own
 _HOW_CHANGED = ("新增", "更正", "作废")
 _COLUMNS: tuple[tuple[str, str, int], ...] = (
@@ -91,7 +90,7 @@ class _Book(msgspec.Struct, frozen=True):
         if choices not in self.lists:
             self.lists.append(choices)
         letter = chr(ord("A") + self.lists.index(choices))
-        return f"='{_CHOICES_SHEET}'!${letter}$1:${letter}${len(choices)}"
+        return f"='{CHOICES_SHEET}'!${letter}$1:${letter}${len(choices)}"
 
 
 def write_list(path: Path, catalogue: Catalogue, areas: AreaIndex, listed: RoundList, printing: Printing) -> str:
@@ -236,7 +235,7 @@ def _write_guide(book: _Book) -> None:
 
 
 def _write_choices(book: _Book) -> None:
-    sheet = book.file.add_worksheet(_CHOICES_SHEET)
+    sheet = book.file.add_worksheet(CHOICES_SHEET)
     for column, choices in enumerate(book.lists):
         for row, choice in enumerate(choices):
             sheet.write_string(row, column, choice)

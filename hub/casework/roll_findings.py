@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
+import polars as pl
 
-from hub.casework.rolls import PLACE, ROLL, Matched, attributes_of, differing, sides
+from hub.casework.rolls import LAST, PLACE, ROLL, Matched, attributes_of, differing, sides
 from hub.registry.areas import AreaIndex
 from mappings.catalogue import Catalogue
 
@@ -44,7 +45,7 @@ class Comparing(msgspec.Struct, frozen=True, kw_only=True):
     areas: AreaIndex
     believed: Mapping[str, Mapping[str, str]]  # person -> field -> value
     registered: Mapping[str, Registered]  # by number
-    fields: tuple[str, ...] = ()  # of the roll
+    fields: tuple[tuple[str, str], ...] = ()  # of the roll, each with its name in the last one
     attributes: Mapping[str, str] = {}  # field -> attribute
 
 
@@ -55,7 +56,7 @@ def comparing_with(
     registered: Mapping[str, Registered],
 ) -> Comparing:
     """What is the same for every line is looked up once."""
-    fields = tuple(field.name for field in catalogue.record_types[ROLL].plain_fields)
+    fields = tuple((field.name, LAST + field.name) for field in catalogue.record_types[ROLL].plain_fields)
     return Comparing(
         catalogue=catalogue,
         areas=areas,
@@ -68,16 +69,34 @@ def comparing_with(
 
 def findings(matched: Matched, comparing: Comparing) -> Iterator[Finding]:
     """In the order of the kinds, each in the order of the roll."""
-    for row in matched.missing_here.sort("row").iter_rows(named=True):
+    for row in _rows(matched.missing_here.sort("row")):
         yield _missing_here(row, comparing)
-    for row in matched.missing_there.sort("home", "id_no").iter_rows(named=True):
+    comparing = _of_what_is_told(comparing, matched)
+    for row in _rows(matched.missing_there.sort("home", "id_no")):
         yield _missing_there(row, comparing)
-    for row in matched.unsure.sort("row").iter_rows(named=True):
+    for row in _rows(matched.unsure.sort("row")):
         yield from _different(row, comparing)
-    for row in matched.duplicated.sort("row").iter_rows(named=True):
+    for row in _rows(matched.duplicated.sort("row")):
         yield Finding(
             kind="duplicated", told=_row_alone(row, comparing), village=row["area"], sheet_row=row["sheet_row"]
         )
+
+
+def _of_what_is_told(comparing: Comparing, matched: Matched) -> Comparing:
+    """Without the fields of which no side of any line says anything."""
+    told = {name for said in comparing.believed.values() for name in said}
+    for frame in (matched.missing_there, matched.unsure):
+        told |= {one.name.removeprefix(LAST) for one in frame if one.null_count() < frame.height}
+    return msgspec.structs.replace(comparing, fields=tuple(pair for pair in comparing.fields if pair[0] in told))
+
+
+_ALWAYS = {"area", "home", "gone", "person_id", "sheet_row"}  # what a line is told with, though it be empty
+
+
+def _rows(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Without the fields that nobody fills in."""
+    filled = [one.name for one in frame if one.name in _ALWAYS or one.null_count() < frame.height]
+    return frame.select(filled).iter_rows(named=True)
 
 
 def _missing_here(row: Mapping[str, Any], comparing: Comparing) -> Finding:
@@ -110,6 +129,6 @@ def _different(row: Mapping[str, Any], comparing: Comparing) -> Iterator[Finding
 
 
 def _row_alone(row: Mapping[str, Any], comparing: Comparing) -> dict[str, list[Any]]:
-    told: dict[str, list[Any]] = {name: [row[name], "", ""] for name in comparing.fields if row[name]}
+    told: dict[str, list[Any]] = {name: [row[name], "", ""] for name, _ in comparing.fields if row.get(name)}
     told["id_no"] = [row["number"], "", ""]
     return told

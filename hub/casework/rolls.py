@@ -101,10 +101,13 @@ def _is_among(persons: pl.Series) -> pl.Expr:
 
 
 _HERE = "{d}.person p JOIN {d}.area_place a ON a.area_id = p.home_area AND a.leaf_id = ANY (%(areas)s::integer[])"
+# The people apart, so that they, and not the roll, which is wide, are the side that is hashed.
 _LIVING_SQL = f"""
-SELECT p.person_id, a.leaf_id, {{fields}} FROM {_HERE}
-  LEFT JOIN {{d}}.rec_{ROLL} l ON l.person_ref = p.person_id AND l.source = %(town)s AND NOT l.voided
- WHERE p.merged_into IS NULL AND p.erased_at IS NULL
+WITH here AS MATERIALIZED (
+    SELECT p.person_id, a.leaf_id FROM {_HERE} WHERE p.merged_into IS NULL AND p.erased_at IS NULL
+)
+SELECT here.person_id, here.leaf_id, {{fields}} FROM here
+  LEFT JOIN {{d}}.rec_{ROLL} l ON l.person_ref = here.person_id AND l.source = %(town)s AND NOT l.voided
 """
 _DOUBTFUL_SQL = f"""
 SELECT p.person_id FROM {_HERE}
@@ -161,7 +164,9 @@ def copied_out(
     with driver(connection).cursor().copy(statement.encode(), bound) as copy:
         for block in copy:
             body.write(block)
-    return pl.read_csv(body.getvalue(), has_header=False, schema=schema) if body.tell() else pl.DataFrame(schema=schema)
+    if not body.tell():
+        return pl.DataFrame(schema=schema)
+    return pl.read_csv(body.getvalue(), has_header=False, schema=schema).rechunk()
 
 
 def attributes_of(catalogue: Catalogue) -> dict[str, str]:
@@ -278,18 +283,20 @@ def read_believed(connection: Connection, catalogue: Catalogue, persons: Sequenc
 
 
 def sides(
-    roll: Mapping[str, object], last: Mapping[str, object], believed: Mapping[str, str], fields: Iterable[str]
+    roll: Mapping[str, object],
+    last: Mapping[str, object],
+    believed: Mapping[str, str],
+    fields: Iterable[tuple[str, str]],
 ) -> dict[str, list[str]]:
     """Field -> [roll, register, last roll], of every field that any of the three fills in.
 
-    ``last`` has the field's name behind LAST. What nobody has derived yet is as the last roll says it.
+    ``fields``: names as ``roll`` has them, and as ``last`` does. What nobody has derived yet is as the last roll says it.
     """
     found = {}
-    for name in fields:
-        said, before = roll.get(name) or "", last.get(LAST + name) or ""
-        register = believed.get(name, before)
-        if said or before or name in believed:
-            found[name] = [said, register, before]
+    for name, last_name in fields:
+        said, before, register = roll.get(name) or "", last.get(last_name) or "", believed.get(name)
+        if said or before or register is not None:
+            found[name] = [said, before if register is None else register, before]
     return found  # type: ignore[return-value]  # every cell is text
 
 
@@ -302,9 +309,9 @@ def differing(
     """
     return [
         name
-        for name, (roll, register, *_) in three.items()
-        if roll != register and roll and register and name in known
-        and not _alike(roll, register, attributes[known[name]])
+        for name, said in three.items()
+        if said[0] != said[1] and said[0] and said[1] and name in known
+        and not _alike(said[0], said[1], attributes[known[name]])
     ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -15,13 +15,16 @@ from hub.casework.challenges import Raised, raise_challenges, withdraw_for_items
 from hub.casework.verdict_rows import VERIFICATION, record_named_by, rows_by_name, town_of_sender
 from hub.database import new_uuids, run_sql
 from hub.registry.areas import load_area_index
+from hub.registry.scope import types_by_area
 from hub.registry.working_days import load_calendar
 from hub.settings import Settings
-from mappings.catalogue import Catalogue
+from mappings.catalogue import Catalogue, RecordType
 
 _NOT_TRUE, _NOBODY, _ELSEWHERE, _LATER = "2", "3", "4", "5"
 _STATES = f"CASE a.result WHEN '{_ELSEWHERE}' THEN 'transferred' WHEN '{_LATER}' THEN 'deferred' ELSE 'answered' END"
 _CORRECTED = (("right_name", "name"), ("right_id_no", "id_no"), ("right_date", ""))
+
+_Cause = tuple[str, UUID, str, str | None]  # record type, record, source, role
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +200,7 @@ def _make_round_towns(connection: Connection, wanted: Iterable[tuple[UUID, int]]
 
 
 def _already_passed_on(connection: Connection, there: set[tuple[UUID, int]]) -> set[UUID]:
-    """Of changes the other town has on its list already: those it has passed on itself, so that nobody has them."""
+    """Of changes the other town has on its list already: those it has settled itself, or is asked of for somebody else."""
     rows = run_sql(
         connection,
         """
@@ -206,7 +209,7 @@ def _already_passed_on(connection: Connection, there: set[tuple[UUID, int]]) -> 
         JOIN {d}.round_item mine ON mine.item_id = a.item_id
         JOIN {d}.round_item other ON other.round_id = mine.round_id AND other.town = a.town
                                  AND other.record_id = mine.record_id
-        WHERE other.state = 'transferred'
+        WHERE other.state <> 'open' OR other.person_id IS DISTINCT FROM mine.person_id
         """,
         items=[item for item, _ in there],
         towns=[town for _, town in there],
@@ -251,36 +254,75 @@ def _raise(one: Row[Any], row: Row[Any], kind: str, field: str = "", claimed: st
     )
 
 
-def _at_their_cause(connection: Connection, raised: list[Raised]) -> list[Raised]:
-    """A line told by a record that only followed a person is put to the record that moved them, and to its source."""
-    asked = {one.item_id for one in raised if one.item_id is not None}
-    if not asked:
-        return raised
+def _at_their_cause(
+    connection: Connection, catalogue: Catalogue, raised: list[Raised], answers: Sequence[Row[Any]]
+) -> list[Raised]:
+    """A line told by a record that only followed a person is put to the record that moved them, and to its source.
+
+    Of what a town may not know of, it learns nothing here: then the line's own record is what it is about.
+    """
+    told: dict[UUID | None, _Cause] = {
+        one.item_id: (one.record_type, one.record_id, one.source, one.role) for one in answers
+    }
+    asked = {one.item_id for one in raised}
+    if asked:
+        told |= _causes(connection, catalogue, asked)
+    return [_put_to(catalogue, one, *told[one.item_id]) for one in raised]
+
+
+def _causes(connection: Connection, catalogue: Catalogue, items: Collection[UUID | None]) -> dict[UUID | None, _Cause]:
+    """By line that only followed somebody: the last of this person's records in what was sent."""
     by_type: dict[str, list[Row[Any]]] = {}
-    for line in rows_by_name(connection, _FOLLOWED, items=list(asked)):
+    for line in rows_by_name(connection, _FOLLOWED, items=list(items), open=types_by_area(catalogue)):
         by_type.setdefault(line.record_type, []).append(line)
-    causes = {item: cause for code, lines in by_type.items() for item, cause in _causes(connection, code, lines)}
-    return [_put_to(one, *causes[one.item_id]) if one.item_id in causes else one for one in raised]
+    found: dict[UUID | None, _Cause] = {}
+    for code, lines in by_type.items():
+        senders = {line.item_id: line.organisation for line in lines}
+        caused = rows_by_name(
+            connection,
+            _caused(catalogue.record_types[code]),
+            items=list(senders),
+            persons=[line.person_id for line in lines],
+            submissions=[line.submission_id for line in lines],
+        )
+        found |= {one.item_id: (code, one.record_id, senders[one.item_id], one.role) for one in caused}
+    return found
 
 
-def _causes(
-    connection: Connection, record_type: str, lines: Sequence[Row[Any]]
-) -> Iterator[tuple[UUID, tuple[str, UUID, str]]]:
-    sources = {line.item_id: line.organisation for line in lines}
-    found = run_sql(
-        connection,
-        _CAUSES.replace("{code}", record_type),
-        items=list(sources),
-        persons=[line.person_id for line in lines],
-        submissions=[line.submission_id for line in lines],
+def _caused(record_type: RecordType) -> str:
+    """From the person to their records, and not through all that was sent together: that may be a whole year's file."""
+    code = record_type.code
+    theirs = " UNION ALL ".join(
+        f"SELECT a.item_id, a.submission_id, r.record_id, '{role.role}' AS role"
+        f" FROM asked a JOIN {{d}}.rec_{code} r ON r.{role.role}_ref = a.person_id"
+        for role in record_type.people
     )
-    for item, record_id in found:
-        item_id = UUID(str(item))
-        yield item_id, (record_type, UUID(str(record_id)), sources[item_id])
+    return f"""
+        WITH asked AS (
+            SELECT * FROM unnest(CAST(:items AS uuid[]), CAST(:persons AS uuid[]), CAST(:submissions AS uuid[]))
+                          a (item_id, person_id, submission_id)
+        )
+        SELECT DISTINCT ON (t.item_id) t.item_id, t.record_id, t.role
+        FROM ({theirs}) t
+        JOIN {{d}}.ver_{code} v ON v.record_id = t.record_id AND v.submission_id = t.submission_id AND v.row_no > 0
+        ORDER BY t.item_id, v.row_no DESC
+        """
 
 
-def _put_to(one: Raised, record_type: str, record_id: UUID, source: str) -> Raised:
-    return msgspec.structs.replace(one, record_type=record_type, record_id=record_id, against=source)
+def _put_to(
+    catalogue: Catalogue, one: Raised, record_type: str, record_id: UUID, source: str, role: str | None
+) -> Raised:
+    """A corrected name or number is that of the person's role, by the name its field has there."""
+    known = catalogue.record_types[record_type]
+    prefix = next((each.prefix for each in known.people if each.role == role), "")
+    field = f"{prefix}{one.field}" if one.field else ""
+    return msgspec.structs.replace(
+        one,
+        record_type=record_type,
+        record_id=record_id,
+        against=source,
+        field=field if field in known.by_name else "",
+    )
 
 
 _FOLLOWED = """
@@ -288,15 +330,8 @@ SELECT i.item_id, i.person_id, u.submission_id, u.record_type, u.organisation
 FROM {d}.round_item i
 JOIN {d}.change_log l ON l.seq = i.seq AND l.op IN ('reroute', 'relink')
 JOIN {d}.submission u ON u.submission_id = l.submission_id AND u.organisation <> 'hub'
+                   AND u.record_type = ANY(CAST(:open AS text[]))
 WHERE i.item_id = ANY(CAST(:items AS uuid[])) AND i.person_id IS NOT NULL
-"""
-# from the person to their records, and not through all that was sent together: that may be a whole year's file
-_CAUSES = """
-SELECT DISTINCT ON (a.item_id) a.item_id, v.record_id
-FROM unnest(CAST(:items AS uuid[]), CAST(:persons AS uuid[]), CAST(:submissions AS uuid[])) a (item_id, person_id, submission_id)
-JOIN {d}.record_person p ON p.record_type = '{code}' AND p.person_id = a.person_id
-JOIN {d}.ver_{code} v ON v.record_id = p.record_id AND v.submission_id = a.submission_id AND v.row_no > 0
-ORDER BY a.item_id, v.row_no DESC
 """
 
 

@@ -72,7 +72,12 @@ def record_named_by(alias: str) -> str:
 
 
 _RECORD = record_named_by("s")
-_ITEM = f"i.round_id = m.round_id AND i.town = CAST(:town AS integer) AND i.record_id = {_RECORD}"
+# by the record alone: by round and town, with statistics of before the opening, each row reads the town's whole list
+_ITEM = (
+    f"i.record_id = {_RECORD} AND i.round_id IS NOT DISTINCT FROM m.round_id"
+    " AND i.town IS NOT DISTINCT FROM CAST(:town AS integer)"
+)
+_FORGOTTEN = "EXISTS (SELECT 1 FROM {{d}}.person f WHERE f.person_id = {line}.person_id AND f.erased_at IS NOT NULL)"
 _ROWS = f"""
 SELECT s.row_no, s.change_kind, s.source_record_id, s.round, s.name, s.change_type, s.changed_on::text AS changed_on,
        s.source_org, s.list_mark, s.result, s.right_village, s.right_name, s.right_id_no, s.right_date::text AS right_date,
@@ -80,12 +85,13 @@ SELECT s.row_no, s.change_kind, s.source_record_id, s.round, s.name, s.change_ty
        coalesce((SELECT p.merged_into FROM {{d}}.person p WHERE p.person_id = i.person_id), i.person_id) AS person_id,
        r.result AS answered, r.right_village AS was_village, r.right_name AS was_name,
        r.right_id_no AS was_id_no, r.right_date::text AS was_date, r.to_town AS was_town,
-       EXISTS (SELECT 1 FROM {{d}}.round_item e WHERE e.round_id = m.round_id AND e.record_id = {_RECORD}) AS on_some_list,
+       EXISTS (SELECT 1 FROM {{d}}.round_item e WHERE e.round_id = m.round_id AND e.record_id = {_RECORD}
+               AND NOT {_FORGOTTEN.format(line="e")}) AS on_some_list,
        (SELECT coalesce(p.merged_into, p.person_id) FROM {{d}}.person_identifier n JOIN {{d}}.person p USING (person_id)
         WHERE n.kind = 'id_no' AND n.value = s.id_no) AS named
 FROM {{d}}.stg_{VERIFICATION} s
 LEFT JOIN {{d}}.monthly_round m ON m.month = s.round
-LEFT JOIN {{d}}.round_item i ON {_ITEM}
+LEFT JOIN {{d}}.round_item i ON {_ITEM} AND NOT {_FORGOTTEN.format(line="i")}
 LEFT JOIN {{d}}.rec_{VERIFICATION} r
        ON i.answers > 0 AND r.record_key = s.source_record_id || '|' || s.round AND NOT r.voided
       AND r.source IN (SELECT o.code FROM shared.organisation o JOIN {{d}}.area_place p ON p.area_id = o.area_id

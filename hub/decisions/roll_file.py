@@ -77,7 +77,7 @@ def read_sent(path: Path, reading: Reading) -> SentRoll:
     record_type = reading.catalogue.record_types[ROLL]
     parsed = parse(path, record_type, reading.mapping, reading.catalogue, limits, choices=reading.choices)
     frames = list(parsed.frames)
-    return SentRoll(frame=pl.concat(frames) if frames else None, columns=parsed.columns)
+    return SentRoll(frame=pl.concat(frames, rechunk=True) if frames else None, columns=parsed.columns)
 
 
 def check_roll(sent: SentRoll, reading: Reading, register: Register | None) -> ReadRoll:

@@ -27,11 +27,12 @@ def standing_rows(sent: pl.DataFrame, register: Register, context: CheckContext)
     Of rows that lean on others ("as above") none is told apart; nor is a row that says what is to become of it.
     """
     pairs = _pairs(sent, register)
-    rows, last = sent[pairs["at"]], register.living[pairs["its"]]
-    same = _of_the_village(last, context)
+    same = _of_the_village(register.living, context).gather(pairs["its"])
     for field in context.record_type.plain_fields:
-        same &= _alike(field, _said(rows, field, context), last[f"{LAST}{field.name}"], context)
-    found = pairs.filter(same).select(rows["row_no"].filter(same), "its")
+        known = register.living[f"{LAST}{field.name}"]
+        if known.null_count() < len(known) or _is_said(sent, field, context):
+            same &= _alike(field, _said(sent, field, pairs["at"], context), known.gather(pairs["its"]), context)
+    found = pairs.filter(same).select(sent["row_no"].gather(pairs["at"].filter(same)), "its")
     return found.clear() if _leans_on_others(sent, found["row_no"], context) else found
 
 
@@ -41,13 +42,21 @@ def _pairs(sent: pl.DataFrame, register: Register) -> pl.DataFrame:
         return pl.DataFrame(schema={"at": pl.UInt32, "its": pl.UInt32})
     asked = sent.select("id_no").with_row_index("at").filter(_says_nothing_else(sent))
     living = register.living.select("id_no").with_row_index("its")
-    pairs = asked.join(living, on="id_no", how="inner")
+    pairs = asked.join(living, on="id_no", how="inner", maintain_order="left")
     old = register.replaced["id_no"]
     unsure = pl.col("id_no").is_in(old.implode()) if len(old) else pl.lit(False)
-    once = ~(pl.col("at").is_duplicated() | pl.col("its").is_duplicated() | unsure)
-    found = pairs.filter(once).select("at", "its").sort("at")
+    once = _once(pairs["at"], sent.height) & _once(pairs["its"], living.height)
+    found = pairs.filter(once & ~unsure).select("at", "its")
     its = register.living.select(~(pl.col("gone") | pl.col("doubtful"))).to_series()
     return found.filter(its.gather(found["its"]))
+
+
+def _once(places: pl.Series, of: int) -> pl.Series:
+    """Which places are named but once; of all of them that is told by counting."""
+    named = pl.Series([False]).new_from_index(0, of).scatter(places, True)
+    if named.sum() == len(places):
+        return pl.Series([True]).new_from_index(0, len(places))
+    return ~places.is_duplicated()
 
 
 def _says_nothing_else(sent: pl.DataFrame) -> pl.Series:
@@ -60,20 +69,25 @@ def _says_nothing_else(sent: pl.DataFrame) -> pl.Series:
     return sent.select(plain.alias("plain") & pl.col("id_no").is_not_null()).to_series()
 
 
-def _of_the_village(last: pl.DataFrame, context: CheckContext) -> pl.Series:
+def _of_the_village(living: pl.DataFrame, context: CheckContext) -> pl.Series:
     """The last roll's village is where their home is; its number is the one that is right."""
-    known = last[f"{LAST}{PLACE}"]
-    here = (context.area_table.ids_of(known) == last["home"]).fill_null(False)
-    return here & (last[f"{LAST}id_no"] == last["id_no"]).fill_null(False)
+    area = context.area_table.ids_of(living[f"{LAST}{PLACE}"])
+    numbered = living.select((pl.col(f"{LAST}id_no") == pl.col("id_no")).fill_null(False)).to_series()
+    return numbered & (area == living["home"]).fill_null(False)
 
 
-def _said(rows: pl.DataFrame, field: Field, context: CheckContext) -> _Said | None:
-    """None: the file does not have the column."""
-    if field.name in rows.columns:
+def _is_said(sent: pl.DataFrame, field: Field, context: CheckContext) -> bool:
+    return field.name in sent.columns or bool(context.mapping and field.name in context.mapping.constants)
+
+
+def _said(sent: pl.DataFrame, field: Field, at: pl.Series, context: CheckContext) -> _Said | None:
+    """The cells of some rows. None: the file does not have the column."""
+    if field.name in sent.columns:
         kinds = f"{field.name}__kind"
-        return rows[field.name], rows[kinds].fill_null(TEXT) % FILLED if kinds in rows.columns else None
+        its_kinds = sent[kinds].gather(at).fill_null(TEXT) % FILLED if kinds in sent.columns else None
+        return sent[field.name].gather(at), its_kinds
     constant = context.mapping.constants.get(field.name) if context.mapping else None
-    return None if constant is None else (pl.Series([constant]).new_from_index(0, rows.height), None)
+    return None if constant is None else (pl.Series([constant]).new_from_index(0, len(at)), None)
 
 
 def _alike(field: Field, said: _Said | None, known: pl.Series, context: CheckContext) -> pl.Series:

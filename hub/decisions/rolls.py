@@ -33,6 +33,12 @@ from mappings.catalogue import Catalogue
 _NOBODY_ON_IT = ("F_NO_ROWS", "F_EMPTY")
 
 
+class RollClosed(Conflict):
+    """这份名册已结束、未能读取或不再保存，请重新上传。 This roll is closed, unreadable or not kept any more: send it again."""
+
+    problem = "roll-closed"
+
+
 class EmptyRoll(Conflict):
     """名册没有可用的行，全部居民都会成为“名册没有”。请核对文件；确认无人居住时再确认比对。
 
@@ -81,7 +87,7 @@ def upload_roll(
         areas = load_area_index(connection)
         place = _village_of(scope_of(actor, areas), areas, village)
     with receive.stored(settings, stream) as file, database.begin(reach_of(actor)) as connection:
-        roll_id = _known(connection, actor, file.sha256, place)
+        roll_id = _known(connection, settings, actor, file.sha256, place)
         if roll_id is None:
             roll_id = _take_in(connection, settings, actor, areas, file, file_name, place)
     return compare_roll(database, settings, catalogue, actor, roll_id, sure_nobody=sure_nobody)
@@ -103,6 +109,8 @@ def compare_roll(
         areas = load_area_index(connection)
         reading = _reading(connection, settings, catalogue, actor, areas)
     path = settings.home / stored_as
+    if not path.is_file():  # its time is over, or it was in no backup
+        raise RollClosed()
     try:
         roll, register = both_sides(database, actor, reading, path)
     except FileRefused as refused:
@@ -135,13 +143,15 @@ def _village_of(scope: Scope, areas: AreaIndex, code: str) -> int | None:
 # ---- the file ----
 
 
-def _known(connection: Connection, actor: Actor, sha256: str, village: int | None) -> UUID | None:
+def _known(connection: Connection, settings: Settings, actor: Actor, sha256: str, village: int | None) -> UUID | None:
+    """The same file for the same place, if it is still there."""
     its = roll_check.c
-    asked = select(its.roll_id).where(
+    asked = select(its.roll_id, its.stored_as).where(
         its.organisation == actor.organisation, its.sha256 == sha256, its.village.is_not_distinct_from(village),
         its.state.in_(("received", "compared")),
     )  # fmt: skip
-    return connection.scalar(asked.order_by(its.asked_at.desc()).limit(1))
+    latest = connection.execute(asked.order_by(its.asked_at.desc()).limit(1)).first()
+    return latest.roll_id if latest is not None and (settings.home / latest.stored_as).is_file() else None
 
 
 def _take_in(
@@ -176,9 +186,7 @@ def _put_in_place(temporary: Path, final: Path) -> None:
 def _its_file(connection: Connection, actor: Actor, roll_id: UUID) -> tuple[RollCheck, str]:
     row = _row(connection, actor, roll_id)
     if row["state"] not in ("received", "compared"):
-        raise Conflict(
-            "这份名册已结束或未能读取，请重新上传。 This roll is closed, or could not be read: send it again."
-        )
+        raise RollClosed()
     return _described(row), str(row["stored_as"])
 
 

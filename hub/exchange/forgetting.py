@@ -173,6 +173,28 @@ def forget_casework(connection: Connection, persons: Collection[UUID], numbers: 
         "UPDATE {d}.balance_movement SET reason = '' WHERE person_id = ANY(CAST(:persons AS uuid[]))",
         persons=list(persons),
     )
+    _ask_no_more(connection, persons)
+
+
+def _ask_no_more(connection: Connection, persons: Collection[UUID]) -> None:
+    """Lines that wait go off the towns' lists; a town of which nothing else waits is done."""
+    run_sql(
+        connection,
+        """
+        WITH gone AS (
+            DELETE FROM {d}.round_item
+            WHERE person_id = ANY(CAST(:persons AS uuid[])) AND state IN ('open', 'deferred') RETURNING item_id
+        )
+        DELETE FROM {d}.round_change c USING gone WHERE c.item_id = gone.item_id
+        """,
+        persons=list(persons),
+    )
+    run_sql(
+        connection,
+        "UPDATE {d}.round_town t SET completed_at = :now WHERE completed_at IS NULL AND NOT EXISTS (SELECT 1"
+        " FROM {d}.round_item i WHERE i.round_id = t.round_id AND i.town = t.town AND i.state = 'open')",
+        now=utc_now(),
+    )
 
 
 def forget_person(connection: Connection, persons: Collection[UUID]) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
-from hub.tables.version_sql import event_day, identifier_joins, number_fields, person_of
+from hub.tables.version_sql import event_day, identifier_joins, number_fields, person_of, row_identifier
 from mappings.catalogue import RecordType, Role
 
 _GOES_ON = "s.submission_id = :submission AND NOT s.held AND s.doubt IS NULL"
@@ -23,6 +23,7 @@ def link(connection: Connection, submission_id: UUID, source: str, record_type: 
         if role.identifiers:
             _make_persons(connection, submission_id, record_type, role)
             _add_identifiers(connection, submission_id, source, record_type, role)
+            _make_unnumbered(connection, submission_id, source, record_type, role)
     if record_type.corrects_identity:
         _take_corrected_number(connection, submission_id, source, record_type)
 
@@ -74,6 +75,39 @@ def _make_persons(connection: Connection, submission_id: UUID, record_type: Reco
         SELECT person_id, home_area, home_since, :now FROM fresh ORDER BY person_id
         """,
         submission=submission_id,
+        now=utc_now(),
+    )
+
+
+def _make_unnumbered(
+    connection: Connection, submission_id: UUID, source: str, record_type: RecordType, role: Role
+) -> None:
+    """Somebody without any number who is said to live here is a person too: the record remembers whom it means."""
+    remembered = row_identifier(record_type, role)
+    if not role.sets_home or remembered is None:
+        return
+    area, since = _home(record_type, role)
+    run_sql(
+        connection,
+        f"""
+        WITH fresh AS MATERIALIZED (
+            SELECT DISTINCT ON (value) value, person_id, home_area, home_since
+            FROM (
+                SELECT {remembered} AS value, s.{role.role}_new AS person_id, {area} AS home_area, {since} AS home_since
+                FROM {{d}}.stg_{record_type.code} s WHERE {_GOES_ON} AND s.change_kind <> 'void'
+            ) mention
+            WHERE value IS NOT NULL
+              AND NOT EXISTS (SELECT 1 FROM {{d}}.person_identifier i WHERE i.kind = 'row' AND i.value = mention.value)
+            ORDER BY value, person_id
+        ), named AS (
+            INSERT INTO {{d}}.person_identifier (kind, value, person_id, submission_id)
+            SELECT 'row', value, person_id, :submission FROM fresh
+        )
+        INSERT INTO {{d}}.person (person_id, home_area, home_since, created_at)
+        SELECT person_id, home_area, home_since, :now FROM fresh ORDER BY person_id
+        """,
+        submission=submission_id,
+        source=source,
         now=utc_now(),
     )
 

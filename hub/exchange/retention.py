@@ -52,7 +52,32 @@ def expire_raw_files(database: Database, settings: Settings, now: datetime, acto
     for record_type in types:
         while gone := _expire_some(database, settings, actor, record_type, now, now - timedelta(days=days)):
             expired += gone
-    return expired
+    return expired + _expire_rolls(database, settings, actor, now - timedelta(days=days))
+
+
+def _expire_rolls(database: Database, settings: Settings, actor: Actor, before: datetime) -> int:
+    """Rolls that were only compared: their files, and the lines nobody decided; what was decided is not asked again."""
+    with database.begin() as connection:
+        rows = run_sql(
+            connection,
+            "SELECT roll_id, stored_as FROM {d}.roll_check WHERE stored_as <> '' AND asked_at < :before"
+            " ORDER BY asked_at FOR UPDATE SKIP LOCKED",
+            before=before,
+        )
+        for _, place in rows:
+            (settings.home / str(place)).unlink(missing_ok=True)
+        gone = [cast(UUID, roll_id) for roll_id, _ in rows]
+        run_sql(
+            connection,
+            "DELETE FROM {d}.roll_item WHERE roll_id = ANY(CAST(:gone AS uuid[])) AND state = 'open'",
+            gone=gone,
+        )
+        run_sql(
+            connection, "UPDATE {d}.roll_check SET stored_as = '' WHERE roll_id = ANY(CAST(:gone AS uuid[]))", gone=gone
+        )
+        if gone:
+            audit.record(connection, actor, Right.SYSTEM, "rolls", what="files expired", files=len(gone))
+    return len(gone)
 
 
 def count_overdue(connection: Connection, settings: Settings, now: datetime) -> int:

@@ -1,7 +1,8 @@
 """One file that is the whole hub: database, stored files, and, under a passphrase, its keys; and the way back.
 
-``hub.tar.gz``: database.dump (pg_dump custom format), files/…, keyring.sealed (only with a passphrase), manifest.json
-last, with size and SHA-256 of every entry. The dump is taken first: a file named by its ledger is always in the archive.
+``hub.tar.gz``: database.dump (pg_dump custom format), files/…, rolls/…, keyring.sealed (only with a passphrase),
+manifest.json last, with size and SHA-256 of every entry. The dump is taken first: a file named by its ledger is
+always in the archive.
 A restored hub begins a new epoch of its feed: changes after the backup are lost to it, so every old cursor is refused.
 """
 
@@ -34,7 +35,8 @@ from hub.operations.postgres_programs import program
 from hub.settings import Settings
 
 FORMAT = 1
-_DUMP, _KEYS, _MANIFEST, _FILES = "database.dump", "keyring.sealed", "manifest.json", "files/"
+_DUMP, _KEYS, _MANIFEST = "database.dump", "keyring.sealed", "manifest.json"
+_FOLDERS = ("files", "rolls")  # of the home, and of the archive: what was sent down the line, and what towns compared
 _SALT_BYTES, _NONCE_BYTES = 16, 12
 _LEAST_PASSPHRASE = 12
 UNFINISHED = "restore.unfinished"  # in a home whose restore was cut off: not to be used
@@ -150,8 +152,8 @@ def _unpack(source: Path, settings: Settings, passphrase: str | None) -> int:
                 _put(settings.keys / "keyring.json", io.BytesIO(_open_keys(stream.read(), passphrase or "")))
             elif name == _DUMP:
                 _put(dump, stream)
-            elif name.startswith(_FILES):
-                _put(settings.files / name.removeprefix(_FILES), stream)
+            elif name.split("/")[0] in _FOLDERS:
+                _put(settings.home / name, stream)
                 files += 1
         _load(settings, dump)
     return files
@@ -177,7 +179,7 @@ def _write(settings: Settings, database: Database, archive: tarfile.TarFile, pas
         _dump(settings, dump)
         entries[_DUMP] = _add_file(archive, _DUMP, dump)
     for path in _stored_files(settings):
-        name = _FILES + str(path.relative_to(settings.files))
+        name = str(path.relative_to(settings.home))
         entries[name] = _add_file(archive, name, path)
     manifest = _describe(settings, database, entries, keys_included=passphrase is not None)
     _add_bytes(archive, _MANIFEST, msgspec.json.encode(manifest))
@@ -200,7 +202,9 @@ def _describe(settings: Settings, database: Database, entries: dict[str, Entry],
 
 def _stored_files(settings: Settings) -> Iterator[Path]:
     temporary = settings.files / "tmp"
-    yield from sorted(p for p in settings.files.rglob("*") if p.is_file() and temporary not in p.parents)
+    for folder in _FOLDERS:
+        stored = (settings.home / folder).rglob("*")
+        yield from sorted(path for path in stored if path.is_file() and temporary not in path.parents)
 
 
 def _dump(settings: Settings, target: Path) -> None:
@@ -253,7 +257,7 @@ def _note_backup(settings: Settings, manifest: Manifest) -> None:
 
 def _require_empty(settings: Settings) -> None:
     """Never over an existing hub: its ledger may hold what the backup has not."""
-    occupied = any(settings.files.rglob("*"))
+    occupied = any(any((settings.home / folder).rglob("*")) for folder in _FOLDERS)
     database = Database(settings.owner_url or "", settings.district)
     try:
         with database.begin() as connection:

@@ -155,8 +155,9 @@ def _rounds() -> Iterator[Policy]:
     living = f"p.area_id = resident_stock.area AND ARRAY[p.leaf_id, p.town_id] && {_AREAS}"
     lives = f"{_BY_AREA} AND EXISTS (SELECT 1 FROM {{d}}.area_place p WHERE {living})"
     yield Policy(table="resident_stock", verb="SELECT", roles=SERVING, rows=lives)
-    yield Policy(table="notice", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
-    yield Policy(table="contact", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
+    yield Policy(table="notice", verb="SELECT", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
+    yield Policy(table="notice", verb="UPDATE", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
+    yield Policy(table="contact", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_ALL_VALUES}")
     sent = "EXISTS (SELECT 1 FROM {d}.notice n WHERE n.notice_id = notice_sending.notice_id)"
     yield Policy(table="notice_sending", verb="ALL", roles=SERVING, rows=sent)
 

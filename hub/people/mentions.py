@@ -67,9 +67,15 @@ def birth_time_of(record_type: RecordType, role: Role, row: str) -> str:
     return _field(record_type, "birth_time", row, "timestamp") if role.role == "child" else "NULL::timestamp"
 
 
+def mother_of(record_type: RecordType, role: Role) -> Role | None:
+    """The role of this role's mother: of the child, or of whom a record is about that speaks of no child."""
+    roles = {one.role: one for one in record_type.people}
+    return roles.get("mother") if role is roles.get("child", record_type.people[0]) else None
+
+
 def _unknown_of(record_type: RecordType, role: Role) -> str:
     """Rows that name or date this role's person; without a number only where the type allows that."""
-    mother = next((one for one in record_type.people if one.role == "mother" and role.role == "child"), None)
+    mother = mother_of(record_type, role)
     given = {one.kind: f"s.{one.field}" for one in role.identifiers}
     name = _field(record_type, f"{role.prefix}name", "s")
     main = role is record_type.people[0]

@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from hub.database import run_sql
 from hub.people.matching import Answer, Match, Side, compare_name_texts, is_one_slip, match_with
-from hub.people.mentions import Mention, birth_date_of, birth_time_of
-from mappings.catalogue import Catalogue, MatchingRules, RecordType
+from hub.people.mentions import Mention, birth_date_of, birth_time_of, mother_of
+from mappings.catalogue import Catalogue, MatchingRules, RecordType, Role
 
 Fit = Literal["sure", "by name", "perhaps", "no"]
 _SAME_NAME = ("equal", "variant")
@@ -56,17 +56,25 @@ def children_of(connection: Connection, mothers: set[UUID], catalogue: Catalogue
 
 
 def _birth_records(catalogue: Catalogue) -> Iterator[str]:
-    for kind in catalogue.record_types.values():
-        roles = {role.role: role for role in kind.people}
-        if not kind.enabled or not roles.keys() >= {"child", "mother"}:
-            continue
-        known = {name: f"r.{name}" if name in kind.by_name else "NULL::text" for name in ("child_name", "child_sex")}
+    for kind, child in _with_mother(catalogue):
+        known = {
+            part: f"r.{child.prefix}{part}" if f"{child.prefix}{part}" in kind.by_name else "NULL::text"
+            for part in ("name", "sex")
+        }
         yield (
-            f"SELECT r.mother_ref, r.child_ref, {known['child_name']}, {known['child_sex']},"
-            f" {birth_date_of(kind, roles['child'], 'r')}, {birth_time_of(kind, roles['child'], 'r')},"
+            f"SELECT r.mother_ref, r.{child.role}_ref, {known['name']}, {known['sex']},"
+            f" {birth_date_of(kind, child, 'r')}, {birth_time_of(kind, child, 'r')},"
             f" '{kind.code}', r.source FROM {{d}}.rec_{kind.code} r"
-            " WHERE r.mother_ref = ANY(CAST(:mothers AS uuid[])) AND r.child_ref IS NOT NULL AND NOT r.voided"
+            f" WHERE r.mother_ref = ANY(CAST(:mothers AS uuid[])) AND r.{child.role}_ref IS NOT NULL AND NOT r.voided"
         )
+
+
+def _with_mother(catalogue: Catalogue) -> Iterator[tuple[RecordType, Role]]:
+    """Record types that say who somebody's mother is, and the role of whom they say it."""
+    for kind in catalogue.record_types.values():
+        for role in kind.people if kind.enabled else ():
+            if mother_of(kind, role) is not None and role.role != "mother":
+                yield kind, role
 
 
 def _learn_identifiers(connection: Connection, known: dict[UUID, Child]) -> None:

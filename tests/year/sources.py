@@ -28,12 +28,11 @@ class Asked:
     against: str
     about: Report | Event | None
 
-    @property
-    def is_slow(self) -> bool:
-        """The same for the same matter whatever the order."""
+    def is_slow(self, month: str) -> bool:
+        """Whether it waits for another month; the same for the same matter whatever the order."""
         about = self.about
         named = about.key if isinstance(about, Report) else (about.kind, about.day, about.person.name) if about else ()
-        return crc32(repr(named).encode()) % 100 < _SLOW
+        return crc32(repr((month, named)).encode()) % 100 < _SLOW
 
 
 @dataclass(slots=True)
@@ -47,7 +46,7 @@ class Sources:
     def answer_all(self, month: str, when: datetime, *, last: bool) -> int:
         """What is open is looked at, some of it only next month; at the end all of it. How many."""
         asked = [self._read(*row) for row in self.register.ask(_OPEN)]
-        taken = [one for one in asked if last or not one.is_slow]
+        taken = [one for one in asked if last or not one.is_slow(month)]
         reports: list[Report] = []
         outcomes: list[tuple[Asked, str]] = []
         for one in taken:
