@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?=
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench faults lint assets clean lock
+.PHONY: demo test bench year faults lint assets clean lock
 
 demo: $(READY)
 	$(BIN)/hub demo $(DEMO)
@@ -21,6 +21,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+year: $(READY)
+	$(BIN)/python -m tests.year --people 20000
 
 faults: $(READY)
 	$(BIN)/python -m tests.faults.campaign

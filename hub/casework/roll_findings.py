@@ -85,7 +85,7 @@ def findings(matched: Matched, comparing: Comparing) -> Iterator[Finding]:
 def _of_what_is_told(comparing: Comparing, matched: Matched) -> Comparing:
     """Without the fields of which no side of any line says anything."""
     told = {name for said in comparing.believed.values() for name in said}
-    for frame in (matched.missing_there, matched.unsure):
+    for frame in (matched.missing_there, matched.unsure, matched.duplicated):
         told |= {one.name.removeprefix(LAST) for one in frame if one.null_count() < frame.height}
     return msgspec.structs.replace(comparing, fields=tuple(pair for pair in comparing.fields if pair[0] in told))
 

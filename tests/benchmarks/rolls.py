@@ -2,7 +2,7 @@
 
 The peers are no dependency of the hub: they run when HUB_ROLLS_PYTHON names a Python that has them
 (uv venv rolls && uv pip install --python rolls datacompy duckdb polars 'psycopg[binary]'); else this says so. They read
-one table of the register; the hub joins persons, numbers and homes as well, and checks every cell of the roll.
+one table of the register; the hub joins persons, numbers and homes as well, and checks every cell that says anything new.
 """
 
 from __future__ import annotations
