@@ -9,6 +9,7 @@ import contextlib
 import smtplib
 import ssl
 from collections.abc import Iterator
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import Literal, NamedTuple
@@ -54,7 +55,7 @@ def is_mail_address(text: str) -> bool:
     """A plain address in ASCII, as every server takes it."""
     try:
         parts = Address(addr_spec=text)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, HeaderParseError):
         return False
     return text.isascii() and text.isprintable() and " " not in text and bool(parts.username and parts.domain)
 

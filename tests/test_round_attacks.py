@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from adapters.mail import is_mail_address
+from hub.casework.item_pages import WantedLines, page_of_lines
 from hub.database import Database, new_uuid, run_sql, utc_now
 from hub.decisions.rolls import RollClosed, compare_roll
 from hub.decisions.undoing import undo
+from hub.errors import BadRequest
+from hub.exchange.area_submission import change_areas
 from hub.exchange.erasure import erase_person
 from hub.exchange.retention import expire_raw_files
 from hub.jobs import Accepted
+from hub.registry.area_changes import merge_areas
+from hub.registry.areas import load_area_index
 from hub.registry.permissions import SYSTEM_ACTOR
+from hub.registry.scope import Scope
 from hub.settings import RetentionPolicy, Settings
-from mappings.catalogue import Catalogue
+from mappings.catalogue import Catalogue, load_catalogue
 from tests.decisions import read, state_of
 from tests.doors import OTHER_TOWN, THIS_MONTH, TOWN, VILLAGE, Hub, founded_hub, identity_number
 from tests.paper_hub import area_ids, officer, put
@@ -173,6 +180,26 @@ def test_an_opinion_may_change_back_and_forth(hub: Hub, catalogue: Catalogue) ->
     assert movers(hub)[0]["state"] == "answered", "the same as what was taken back"
 
 
+def test_the_town_in_anothers_place_answers_its_printed_lines_and_takes_its_word_back(
+    hub: Hub, catalogue: Catalogue
+) -> None:
+    areas, (one, two) = area_ids(hub), movers(hub)[:2]
+    give_after(hub, catalogue, one, 0, "3")
+    printed = marked(hub, answer(two, "1"), two)
+    old, stays = (areas[f"{code}000"] for code in (TOWN, OTHER_TOWN))
+    change_areas(
+        hub.worker, hub.settings, catalogue, SYSTEM_ACTOR,
+        lambda connection: merge_areas(connection, SYSTEM_ACTOR, [old], stays, date(2026, 1, 1)),
+    )  # fmt: skip
+    assert codes_of(hub, give(hub, catalogue, printed, who=OTHER_OFFICER)) == []
+    (now,) = (line for line in items_of(hub, OTHER_TOWN) if line["record_id"] == one["record_id"])
+    stale = give(hub, catalogue, marked(hub, answer(now, "1"), now, answers=0), who=OTHER_OFFICER)
+    assert codes_of(hub, stale) == ["E_VERDICT_CONFLICT"]
+    assert [state for *_, state in challenges_of(hub)] == ["open"]
+    assert codes_of(hub, give(hub, catalogue, marked(hub, answer(now, "1"), now), who=OTHER_OFFICER)) == []
+    assert [state for *_, state in challenges_of(hub)] == ["withdrawn"]
+
+
 def test_a_corrected_value_is_of_the_field_the_role_has_there(hub: Hub, catalogue: Catalogue) -> None:
     (wedding,) = (line for line in items_of(hub) if not line["name"])
     right = {"right_name": "周得", "right_id_no": identity_number(72)}
@@ -252,3 +279,18 @@ def test_whoever_only_counts_sees_no_contact_and_reads_no_notice_away(hub: Hub) 
         with hub.served.begin(reach) as connection:
             assert len(run_sql(connection, "SELECT name FROM {d}.contact")) == contacts, reach
             assert len(run_sql(connection, mark, now=utc_now())) == marks, reach
+
+
+@pytest.mark.parametrize("month", [f"{THIS_MONTH}\x00", f"{THIS_MONTH}\n", "2026-13", "../2026"])
+def test_a_month_that_is_none_is_refused_before_anything_is_asked(app_database: Database, month: str) -> None:
+    who = msgspec.structs.replace(OFFICER, area_id=1)
+    with app_database.begin() as connection, pytest.raises(BadRequest):
+        areas = load_area_index(connection)
+        page_of_lines(connection, load_catalogue(), Scope(actor=who, own_areas=(1,)), areas, month, WantedLines())
+
+
+@pytest.mark.parametrize(
+    "written", ["", "a", "a@", "@b", "\x00", "a\x00@b.cn", "x" * 300, "'\";--", "a b@c.cn", "a@b.cn\n", "甲@b.cn"]
+)
+def test_what_is_no_mail_address_is_no_failure(written: str) -> None:
+    assert not is_mail_address(written)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from hub.database import run_sql
 from hub.errors import NotAllowed
 from hub.registry.areas import AreaIndex
+from hub.registry.month_calendar import read_month
 from hub.registry.permissions import Right
 from hub.registry.rights import require
 from hub.registry.scope import Scope, types_by_area
@@ -95,6 +96,7 @@ def _ask(
     **values: object,
 ) -> Sequence[Any]:
     require(scope.actor, Right.READ_CHANGE_LIST)
+    read_month(month)
     if not scope.own_areas or scope.actor.area_id is None:
         raise NotAllowed()
     return run_sql(

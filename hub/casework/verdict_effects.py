@@ -45,7 +45,7 @@ def settle_answers(
     answers = rows_by_name(connection, _ANSWERS, submission=row.submission_id, town=town)
     if not answers:
         return Settled()
-    changed = [one.item_id for one in answers if one.outcome != "new"]
+    changed = [one.item_id for one in answers if one.outcome != "new" or one.answers]  # by a town merged away, too
     withdraw_for_items(connection, now, changed)
     _recall(connection, changed, now)
     given = [one for one in answers if not one.voided]
@@ -65,7 +65,7 @@ _ANSWERS = f"""
 SELECT d.outcome, r.voided, r.source_record_id, r.result, r.actual, r.right_name, r.right_id_no,
        r.right_date::text AS right_date, r.right_village, r.to_town, i.item_id, i.round_id, i.town, i.village,
        i.record_type, i.record_id, i.version, i.seq, i.role, i.person_id, i.change, i.event_date, i.source, i.came,
-       i.came_from, i.due_on, m.due_on AS round_due
+       i.came_from, i.due_on, i.answers, m.due_on AS round_due
 FROM {{d}}.difference d
 JOIN {{d}}.rec_{VERIFICATION} r ON r.record_id = d.record_id
 JOIN {{d}}.monthly_round m ON m.month = r.round

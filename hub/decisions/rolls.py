@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -266,7 +267,18 @@ def find_all(connection: Connection, catalogue: Catalogue, areas: AreaIndex, mat
     believed = read_believed(connection, catalogue, persons) if persons else {}
     numbers = matched.missing_here.filter(~matched.missing_here["gone"].fill_null(False))["number"].to_list()
     comparing = comparing_with(catalogue, areas, believed, _registered(connection, numbers))
-    return list(findings(matched, comparing))
+    return _listed(findings(matched, comparing))
+
+
+def _listed(lines: Iterator[Finding]) -> list[Finding]:
+    """Of many lines none is garbage: walking them over and over would take longer than making them."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return list(lines)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _registered(connection: Connection, numbers: Sequence[str]) -> dict[str, Registered]:
