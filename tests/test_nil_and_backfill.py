@@ -205,9 +205,9 @@ def test_an_unknown_record_type_or_measure_is_named_with_its_line(copy: Path) ->
     for table, added, key in (
         ("[record_types]\n", "nothing = { voids_at_least = 3 }", "record_types.nothing"),
         ("[record_types]\n", "employment = { undo_at_least = 0 }", "record_types.employment.undo_at_least"),
-        ("", "tenth = 1", "usual.tenth"),
+        ("[usual]\n", "tenth = 1", "usual.tenth"),
     ):
-        (copy / "brake.toml").write_text(f"{whole}{table}{added}\n", "utf-8")
+        (copy / "brake.toml").write_text(whole.replace(table, f"{table}{added}\n"), "utf-8")
         with pytest.raises(CatalogueError) as refusal:
             load(copy)
         assert refusal.value.key == key

@@ -293,7 +293,7 @@ def test_what_was_opened_for_a_look_is_shut_after_it(settled: Settled, served: D
         ('roles = ["male", "female"]', 'roles = ["male", "bride"]', "entries[7].roles"),
         ("[，{office}]", "，{office}", "entries[7].says"),
         ("[，{office}]", "[，{chapel}]", "entries[7].says"),
-        ('record_type = "cremation"', 'record_type = "postnatal_visit"', "entries[27].record_type"),
+        ('record_type = "cremation"', 'record_type = "postnatal_visit"', "entries[29].record_type"),
         ("[，接生机构：{facility}]", "[，孕周{gest_weeks}]", "entries[9].says"),
     ],
 )

@@ -28,7 +28,9 @@ def _die() -> None:
 def register_before_ledger() -> None:
     """Register and change log are committed; the ledger's state would follow in a second transaction."""
 
-    def change(database: Database, catalogue: Catalogue, keyring: Keyring, submission_id: UUID) -> str:
+    def change(
+        database: Database, settings: Settings, catalogue: Catalogue, keyring: Keyring, submission_id: UUID
+    ) -> str:
         with database.begin() as connection:
             row = pipeline._lock(connection, submission_id)
             pipeline.apply_staged(
@@ -64,7 +66,9 @@ def receipt_after_commit() -> None:
 def state_before_register() -> None:
     """The ledger says merged before anything was."""
 
-    def change(database: Database, catalogue: Catalogue, keyring: Keyring, submission_id: UUID) -> str:
+    def change(
+        database: Database, settings: Settings, catalogue: Catalogue, keyring: Keyring, submission_id: UUID
+    ) -> str:
         with database.begin() as connection:
             row = pipeline._lock(connection, submission_id)
             counted = outcomes.Counted(row.received, 0, 0, 0, {"new": row.received}, [])
