@@ -20,6 +20,12 @@ RIGHTS = {
     Right.ASK_OWN_ACCESS: N_("为本单位申请账号、重置密码和密钥"),
     Right.MANAGE_ACCOUNTS: N_("审批申请，管理角色、密钥和会话"),
     Right.READ_AUDIT: N_("查询和导出审计"),
+    Right.READ_SHARING: N_("查看本单位的订阅、申请、积压和完整性证明"),
+    Right.KEEP_ENTRY: N_("维护本单位的数据目录"),
+    Right.ASK_SLICE: N_("为本单位申请订阅"),
+    Right.ANSWER_SLICE: N_("答复对本单位数据的订阅申请"),
+    Right.OVERSEE_SHARING: N_("审核目录，同意延期，督办、暂停、终止订阅"),
+    Right.READ_DISCLOSURES: N_("查询某人信息的去向，不含内容"),
 }
 KINDS = {
     "department": N_("部门"),

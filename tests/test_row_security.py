@@ -31,6 +31,8 @@ OPEN_TABLES = {"area", "area_version", "feed_head", "feed_batch", "hub_version"}
     "balance",
     "balance_month",
     "balance_joined",
+    "catalogue_entry",
+    "catalogue_version",
 }  # nobody's data in them
 SOURCES = ("public_security", "labour", "mch_station", QINGXI_OFFICE)
 PLACES = ((QINGXI, GUANGMING), (BAILU,))
@@ -196,10 +198,13 @@ def test_whole_tables_give_a_role_its_own_rows_only(filled: Filled, app_database
         assert senders == (everybody if sees_ledger else {own} & everybody)
         values = {sender for (sender,) in run_sql(connection, _ERRORS_BY_SENDER)}
         assert values == (everybody if Right.READ_ALL_SUBMISSIONS in who.rights else {own} & everybody)
-        for table in ("subscription", "idempotency_key"):
-            assert {each for (each,) in read(connection, table, "organisation")} <= {own}
+        assert {each for (each,) in read(connection, "idempotency_key", "organisation")} <= {own}
+        subscribers = everybody if Right.READ_ALL_SUBMISSIONS in who.rights else {own} & everybody
+        assert {each for (each,) in read(connection, "subscription", "organisation")} == subscribers
         for table in ("subscription_version", "delivery"):
-            assert len(read(connection, table)) == len({own} & everybody)
+            assert len(read(connection, table)) == len(subscribers)
+        rewritten = run_sql(connection, "UPDATE {d}.delivery SET mismatch = true RETURNING subscription_id")
+        assert len(rewritten) == len({own} & everybody)
 
 
 _ERRORS_BY_SENDER = "SELECT s.organisation FROM {d}.row_error e JOIN {d}.submission s USING (submission_id)"

@@ -19,6 +19,9 @@ from hub.registry.scope import is_care_only, types_by_area
 from mappings.catalogue import Catalogue, RecordType
 
 SERVING = "hub_app, hub_care"
+_OF_SUBSCRIPTIONS = (
+    "subscription_version", "delivery", "subscription_event", "slice_export", "certificate", "copy_check",
+)  # fmt: skip
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +58,8 @@ def guarded_tables(catalogue: Catalogue) -> list[str]:
 
 def policies(catalogue: Catalogue) -> Iterator[Policy]:
     """All of them: for the serving roles by table, and one for the owner and the worker on each."""
-    served = [*_ledger(), *_registry(), *_people(), *_waiting(), *_rounds(), *_log(catalogue), *_records(catalogue)]
+    served = [*_ledger(), *_registry(), *_sharing(), *_people(), *_waiting(), *_rounds()]
+    served += [*_log(catalogue), *_records(catalogue)]
     for table in dict.fromkeys(policy.table for policy in served):
         yield Policy(table=table, verb="ALL", roles="CURRENT_USER, hub_worker", rows="true")
     yield from served
@@ -104,11 +108,24 @@ def _ledger() -> Iterator[Policy]:
 
 
 def _registry() -> Iterator[Policy]:
-    """Subscriptions and what was delivered: one's own; who keeps the registry sees all definitions."""
+    """Subscriptions and what was delivered: whose it is writes; who provides and who oversees may look."""
     yield Policy(table="subscription", verb="ALL", roles=SERVING, rows=f"{_OWN} OR {_REGISTRY}")
-    for table in ("subscription_version", "delivery"):
-        seen = f"EXISTS (SELECT 1 FROM {{d}}.subscription s WHERE s.subscription_id = {table}.subscription_id)"
-        yield Policy(table=table, verb="ALL", roles=SERVING, rows=seen)
+    concerned = f"{_ORGANISATION} = ANY (providers) OR {_ALL_VALUES}"
+    yield Policy(table="subscription", verb="SELECT", roles=SERVING, rows=concerned)
+    for table in _OF_SUBSCRIPTIONS:
+        its = f"EXISTS (SELECT 1 FROM {{d}}.subscription s WHERE s.subscription_id = {table}.subscription_id"
+        yield Policy(table=table, verb="SELECT", roles=SERVING, rows=f"{its})")
+        for verb in ("INSERT", "UPDATE"):
+            yield Policy(table=table, verb=verb, roles=SERVING, rows=f"{its} AND (s.{_OWN} OR {_REGISTRY}))")
+
+
+def _sharing() -> Iterator[Policy]:
+    """Requests: who asks, who is asked, the bureau. The data catalogue is everybody's to read."""
+    concerned = f"{_OWN} OR {_ORGANISATION} = ANY (providers) OR {_ALL_VALUES}"
+    yield Policy(table="licence_request", verb="ALL", roles=SERVING, rows=concerned)
+    asked = "EXISTS (SELECT 1 FROM {d}.licence_request r WHERE r.request_id = licence_answer.request_id)"
+    yield Policy(table="licence_answer", verb="ALL", roles=SERVING, rows=asked)
+    yield Policy(table="freshness_alarm", verb="SELECT", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
 
 
 def _people() -> Iterator[Policy]:

@@ -28,6 +28,14 @@ class Right(StrEnum):
     READ_ROUND = "read-round"  # how far the month's rounds are: a town its own, the bureau all, without persons
     MANAGE_ROUND = "manage-round"  # bureau: open and close rounds, let differences pass, remind
     WORK_CHALLENGE = "work-challenge"  # challenges of one's own unit: raised, answered, closed
+    READ_SHARING = (
+        "read-sharing"  # subscriptions, requests, backlog, certificates: as receiver or provider; the bureau all
+    )
+    KEEP_ENTRY = "keep-entry"  # data officer: the data catalogue's entries of one's own organisation
+    ASK_SLICE = "ask-slice"  # ask for a slice for one's own organisation
+    ANSWER_SLICE = "answer-slice"  # data officer of a provider: approve or refuse, preview first
+    OVERSEE_SHARING = "oversee-sharing"  # bureau: review entries, consent to extensions, escalate, suspend, end
+    READ_DISCLOSURES = "read-disclosures"  # who received a person's data: never the values
     UNMASK = "unmask"  # one masked value of what one may see, with a reason
     READ_REGISTRY = "read-registry"  # record types, areas, organisations
     MANAGE_REGISTRY = "manage-registry"  # held by no role: a confirmed request carries it
@@ -43,23 +51,25 @@ _STAFF = frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})
 _SENDERS = _STAFF | {Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE}
 _DESK = {
     Right.UNMASK, Right.CONFIRM_SUBMISSION, Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON,
-    Right.READ_QUALITY, Right.VERIFY_PEOPLE, Right.WORK_CHALLENGE,
+    Right.READ_QUALITY, Right.VERIFY_PEOPLE, Right.WORK_CHALLENGE, Right.READ_SHARING,
 }  # fmt: skip
 
 ROLES: dict[str, frozenset[Right]] = {
     "department_clerk": _SENDERS | _DESK,
     "data_officer": _STAFF
-    | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION, Right.READ_QUALITY},
-    "town_officer": _SENDERS | _DESK | {Right.READ_CHANGE_LIST, Right.JUDGE_PERSON, Right.READ_ROUND},
+    | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION, Right.READ_QUALITY}
+    | {Right.READ_SHARING, Right.KEEP_ENTRY, Right.ASK_SLICE, Right.ANSWER_SLICE, Right.READ_DISCLOSURES},
+    "town_officer": _SENDERS | _DESK | {Right.READ_CHANGE_LIST, Right.JUDGE_PERSON, Right.READ_ROUND, Right.ASK_SLICE},
     "care_worker": _SENDERS | _DESK,
     "bureau_operator": _STAFF
     | {Right.READ_ALL_SUBMISSIONS, Right.UNMASK, Right.READ_PERSON, Right.JUDGE_PERSON, Right.READ_QUALITY}
-    | {Right.WORK_COMPARISON, Right.READ_ROUND, Right.MANAGE_ROUND, Right.WORK_CHALLENGE},
+    | {Right.WORK_COMPARISON, Right.READ_ROUND, Right.MANAGE_ROUND, Right.WORK_CHALLENGE}
+    | {Right.READ_SHARING, Right.OVERSEE_SHARING, Right.READ_DISCLOSURES},
     "bureau_leader": frozenset({Right.SIGNED_IN, Right.READ_MEASURES, Right.READ_ROUND}),
     "system_administrator": _STAFF | {Right.ASK_ACCESS},
     "security_administrator": frozenset({Right.SIGNED_IN, Right.MANAGE_ACCOUNTS}),
-    "auditor": frozenset({Right.SIGNED_IN, Right.READ_AUDIT}),
-    "integrator": _SENDERS | {Right.VERIFY_PEOPLE},
+    "auditor": frozenset({Right.SIGNED_IN, Right.READ_AUDIT, Right.READ_DISCLOSURES}),
+    "integrator": _SENDERS | {Right.VERIFY_PEOPLE, Right.READ_SHARING},
 }
 
 

@@ -18,11 +18,12 @@ from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.registry.scope import open_slice
 from hub.registry.slice_definition import OWN_AREA_KINDS, SliceDefinition, check_definition, definition_digest
+from hub.tables import catalogue_entry, subscription, subscription_version
 from hub.tables import organisation as organisation_table
-from hub.tables import subscription, subscription_version
 from mappings.catalogue import Catalogue
 
 SubscriptionState = Literal["active", "suspended", "ended"]
+Mode = Literal["interface", "exchange", "download"]  # 服务接口 批量交换 文件下载 (政务数据共享条例 art. 22)
 NEXT_STATES: dict[str, frozenset[str]] = {
     "active": frozenset({"suspended", "ended"}),
     "suspended": frozenset({"active", "ended"}),
@@ -37,6 +38,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     legal_basis: str
     catalogue_no: str = ""
     expires_on: date | None = None  # last day it may be pulled
+    scope: str = ""  # within what bounds it is used
+    mode: Mode = "interface"
+    request_id: UUID | None = None  # the request it was approved by
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,11 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     legal_basis: str
     catalogue_no: str
     expires_on: date | None
+    scope: str
+    mode: Mode
+    request_id: UUID | None
+    providers: tuple[str, ...]
+    freshness_hours: int | None
 
     def expired(self, today: date) -> bool:
         return self.expires_on is not None and self.expires_on < today
@@ -85,7 +94,12 @@ def create_subscription(
     _check(connection, catalogue, load_organisation(connection, organisation), definition)
     _refuse_taken(connection, code)
     row = {"subscription_id": new_uuid(), "code": code, "organisation": organisation, "title": title, "state": "active"}
-    connection.execute(insert(subscription), [row | {"start_seq": start_seq, "created_at": utc_now()}])
+    its = {
+        "start_seq": start_seq,
+        "created_at": utc_now(),
+        "providers": providers_of(connection, definition, catalogue),
+    }
+    connection.execute(insert(subscription), [row | its])
     _write_version(connection, row["subscription_id"], 1, definition, terms)
     _record(connection, actor, code, "create", organisation=organisation, definition=definition_digest(definition))
     return load_subscription(connection, code)
@@ -102,7 +116,8 @@ def change_subscription(
         raise Conflict(f"订阅 {code} 已终止。 Subscription {code} has ended.")
     _check(connection, catalogue, load_organisation(connection, known.organisation), definition)
     _write_version(connection, known.subscription_id, known.version + 1, definition, terms)
-    _update(connection, known, {"version": known.version + 1, "epoch": known.epoch + 1})
+    providers = providers_of(connection, definition, catalogue)
+    _update(connection, known, {"version": known.version + 1, "epoch": known.epoch + 1, "providers": providers})
     _record(connection, actor, code, "change", version=known.version + 1, definition=definition_digest(definition))
     return load_subscription(connection, code)
 
@@ -140,6 +155,16 @@ def _refuse_unknown_areas(definition: SliceDefinition, areas: AreaIndex) -> None
 def _refuse_taken(connection: Connection, code: str) -> None:
     if connection.execute(select(subscription.c.code).where(subscription.c.code == code)).first():
         raise Conflict(f"订阅代码 {code} 已存在。 The code {code} is taken.")
+
+
+def providers_of(connection: Connection, definition: SliceDefinition, catalogue: Catalogue) -> list[str]:
+    """Whose record types a slice names: by the data catalogue, else the sources of the record type."""
+    named = [one.record_type for one in definition.record_types]
+    query = select(catalogue_entry.c.record_type, catalogue_entry.c.provider)
+    kept = {
+        code: {provider} for code, provider in connection.execute(query.where(catalogue_entry.c.record_type.in_(named)))
+    }
+    return sorted({each for code in named for each in kept.get(code, catalogue.record_types[code].sources)})
 
 
 def _write_version(

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -93,6 +94,8 @@ subscription = Table(
     Column("epoch", Integer, nullable=False, server_default="1"),  # new when its rights change
     Column("version", Integer, nullable=False, server_default="1"),
     Column("start_seq", BigInteger, nullable=False, server_default="0"),
+    Column("providers", ARRAY(Text), nullable=False, server_default="{}"),  # organisations whose record types it names
+    Column("freshness_hours", Integer),  # how old the newest fetch may be; NULL: no target
     Column("created_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("state IN ('active','suspended','ended')", name="state_known"),
     schema=DISTRICT,
@@ -108,6 +111,9 @@ subscription_version = Table(
     Column("legal_basis", Text, nullable=False),
     Column("catalogue_no", Text, nullable=False, server_default=""),
     Column("expires_on", Date),
+    Column("scope", Text, nullable=False, server_default=""),  # within what bounds it is used
+    Column("mode", Text, nullable=False, server_default="interface"),  # interface exchange download
+    Column("request_id", Uuid),  # the request it was approved by
     Column("created_at", DateTime(timezone=True), nullable=False),
     schema=DISTRICT,
 )
@@ -129,6 +135,9 @@ delivery = Table(
     Column("acknowledged_at", DateTime(timezone=True)),
     Column("acknowledged_digest", Text),
     Column("mismatch", Boolean, nullable=False, server_default="false"),
+    Column("fetched_at", DateTime(timezone=True)),  # the reader came back with the cursor behind it, or acknowledged
+    Column("fetched_by", Text),
     Index("ix_delivery_from", "subscription_id", "epoch", "from_seq"),
+    Index("ix_delivery_unacknowledged", "delivered_at", postgresql_where=text("acknowledged_at IS NULL AND count > 0")),
     schema=DISTRICT,
 )
