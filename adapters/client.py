@@ -201,11 +201,14 @@ class HubClient:
 
     # ---- reading ----
 
-    def changes(self, subscription: str, store: CursorStore, *, limit: int = 1000) -> Iterator[Page]:
-        """Every page there is now. The store gets the page's cursor when the loop comes back: the page is done then."""
+    def changes(self, subscription: str, store: CursorStore, *, limit: int = 1000, wait: int = 0) -> Iterator[Page]:
+        """Every page there is now. The store gets the page's cursor when the loop comes back: the page is done then.
+
+        Where there is none, the hub holds the answer for up to ``wait`` seconds (at most 30) until there is one.
+        """
         cursor, more = store.load(), True
         while more:
-            page = self._page(subscription, cursor, limit)
+            page = self._page(subscription, cursor, limit, wait)
             if page.changes:
                 yield page
             if page.next != cursor:
@@ -214,10 +217,13 @@ class HubClient:
 
     def acknowledge(self, page: Page) -> bool:
         """Tell the hub that everything up to this page has arrived; False if the two sides do not hold the same."""
-        last = page.first_delivery_no + len(page.changes) - 1
-        said = msgspec.json.encode({"to_delivery_no": last, "digest": page.digest})
+        return self.acknowledge_to(page.subscription, page.first_delivery_no + len(page.changes) - 1, page.digest)
+
+    def acknowledge_to(self, subscription: str, delivery_no: int, digest: str) -> bool:
+        """The same by the number and digest that were kept with the page, should the program have died in between."""
+        said = msgspec.json.encode({"to_delivery_no": delivery_no, "digest": digest})
         headers = {"Content-Type": "application/json"}
-        path = f"/v1/subscriptions/{quote(page.subscription, safe='')}/acks"
+        path = f"/v1/subscriptions/{quote(subscription, safe='')}/acks"
         return msgspec.json.decode(self._call("POST", path, headers=headers, body=said), type=_Acknowledged).matches
 
     def snapshot(self, subscription: str, file: Path) -> Snapshot:
@@ -240,9 +246,10 @@ class HubClient:
                 raise Broken(subscription)
         return closing
 
-    def _page(self, subscription: str, cursor: str | None, limit: int) -> Page:
+    def _page(self, subscription: str, cursor: str | None, limit: int, wait: int) -> Page:
         path = f"/v1/subscriptions/{quote(subscription, safe='')}/changes"
-        sent = msgspec.json.decode(self._call("GET", path, params={"cursor": cursor, "limit": limit}), type=_SentPage)
+        asked = {"cursor": cursor, "limit": limit, "wait": wait or None}
+        sent = msgspec.json.decode(self._call("GET", path, params=asked), type=_SentPage)
         meta = sent.meta
         if meta.count != len(sent.data):
             raise Broken(subscription)
@@ -256,6 +263,10 @@ class HubClient:
         )
 
     # ---- beneath ----
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """JSON to any of the hub's addresses, such as adapters.copy_check speaks to; the answer's bytes."""
+        return self._call("POST", path, headers={"Content-Type": "application/json"}, body=body)
 
     def _call(
         self,

@@ -9,6 +9,7 @@ from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from admin.corrections_page import OPERATIONS, REACHED
 from admin.desk_forms import FORM, Asking, Form
 from admin.language import N_
 from admin.pages import go, show
@@ -29,6 +30,7 @@ from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings
+from hub.sharing.corrections_reading import told_of_challenge
 from mappings.catalogue import Catalogue
 
 _RIGHT = {"right": Right.WORK_CHALLENGE}
@@ -189,11 +191,13 @@ def _show_one(
     with database.begin(reach_of(actor)) as connection:
         shown = read_challenge(connection, actor, catalogue, challenge_id, purpose=_PURPOSE_ONE)
         known = {one.code: one for one in list_organisations(connection, settings.district)}
+        told = told_of_challenge(connection, actor, catalogue, challenge_id)
     record_type = catalogue.record_types.get(shown.line.record_type)
     field = record_type.by_name.get(shown.line.field) if record_type else None
     choices = _FOR_NOTHING if shown.line.kind == "unreported" else _FOR_A_RECORD
     blank = {"notice": "", "error": "", "failed": "", "said": "", "outcome": ""}
     page: dict[str, Any] = {"one": shown, "record_type": record_type, "field": field, "organisations": known}
+    page |= {"told": told, "operations": OPERATIONS, "reached": REACHED}
     page |= {"choices": choices, "today": today(settings, utc_now()), "bureau": is_bureau(actor)}
     return show(request, "challenge.html", status=status, **page, **_WORDS, **(blank | filled))
 

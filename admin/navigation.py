@@ -40,6 +40,12 @@ PAGES = (
     PageLink(path="/comparisons", title=N_("比对"), part="judge", rights=(Right.WORK_COMPARISON,)),
     PageLink(path="/challenges", title=N_("校核"), part="judge", rights=(Right.WORK_CHALLENGE,)),
     PageLink(path="/quality", title=N_("质量"), part="judge", rights=(Right.READ_QUALITY, Right.READ_MEASURES)),
+    PageLink(path="/catalogue", title=N_("数据目录"), part="sharing", rights=(Right.READ_SHARING, Right.ASK_SLICE)),
+    PageLink(path="/licences", title=N_("订阅申请"), part="sharing", rights=(Right.READ_SHARING,)),
+    PageLink(path="/subscriptions", title=N_("数据订阅"), part="sharing", rights=(Right.READ_SHARING,)),
+    PageLink(path="/certificates", title=N_("完整性证明"), part="sharing", rights=(Right.READ_SHARING,)),
+    PageLink(path="/freshness", title=N_("时效"), part="sharing", rights=(Right.READ_SHARING,)),
+    PageLink(path="/corrections", title=N_("更正与存疑"), part="sharing", rights=(Right.READ_SHARING,)),
     PageLink(path="/people", title=N_("人员查找"), part="people", rights=(Right.READ_PERSON,)),
     PageLink(path="/verify", title=N_("身份核验"), part="people", rights=(Right.VERIFY_PEOPLE,)),
     PageLink(
@@ -56,6 +62,7 @@ PAGES = (
     ),
     PageLink(path="/keys", title=N_("系统密钥"), part="access", rights=(Right.MANAGE_ACCOUNTS, Right.ASK_OWN_ACCESS)),
     PageLink(path="/audit", title=N_("审计查询"), part="access", rights=(Right.READ_AUDIT,)),
+    PageLink(path="/disclosures", title=N_("信息去向"), part="access", rights=(Right.READ_DISCLOSURES,)),
 )
 
 

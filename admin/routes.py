@@ -14,16 +14,23 @@ from admin.assets import STATIC
 from admin.audit_search import AuditController
 from admin.balance_page import BalanceController
 from admin.board import BoardController
+from admin.catalogue_page import DataCatalogueController
+from admin.certificates_page import CertificateController
 from admin.challenges_page import ChallengeController
 from admin.change_lists import ChangeListController
 from admin.columns_page import ColumnsController
 from admin.comparisons import ComparisonController
+from admin.corrections_page import CorrectionController
+from admin.disclosures_page import DisclosureController
 from admin.downloads import DownloadController
 from admin.effect_page import EffectController
 from admin.found_desk import FoundController
+from admin.freshness_page import FreshnessController
 from admin.held_page import HeldPageController
 from admin.identity_page import IdentityController
 from admin.keys_desk import KeysController, new_keys_router
+from admin.licence_form import LicenceFormController
+from admin.licences_page import LicenceController
 from admin.notices_page import ContactController, NoticeController
 from admin.own_account import OwnAccountController
 from admin.pairs_page import PairController
@@ -35,6 +42,7 @@ from admin.round_files import RoundFileController
 from admin.rounds_page import RoundsController
 from admin.sign_in import SignInController
 from admin.submissions import SubmissionController
+from admin.subscriptions_page import SubscriptionsController
 from admin.undo_page import UndoController
 from admin.unlock_page import UnlockController
 from admin.unmasking import UnmaskingController
@@ -75,10 +83,18 @@ def panel_router(max_file_bytes: int) -> Router:
         QualityController,
         UnmaskingController,
         PeopleController,
+        DisclosureController,
         IdentityController,
         PairController,
         ComparisonController,
         ChallengeController,
+        LicenceFormController,
+        LicenceController,
+        FreshnessController,
+        CorrectionController,
+        DataCatalogueController,
+        SubscriptionsController,
+        CertificateController,
         asking_router(),
         AccessRequestController,
         AccountsController,

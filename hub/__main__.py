@@ -9,15 +9,22 @@ from hub.commands.areas import area
 from hub.commands.audit import audit
 from hub.commands.balance import balance
 from hub.commands.calendar import calendar
+from hub.commands.certificates import certificates
 from hub.commands.challenges import challenges
 from hub.commands.channels import channels
 from hub.commands.columns import columns
 from hub.commands.comparisons import comparisons
+from hub.commands.copy_checks import copy_checks
+from hub.commands.data_catalogue import data_catalogue
 from hub.commands.deciding import deciding
+from hub.commands.delivering import delivering
+from hub.commands.disclosures import disclosures
 from hub.commands.erasing import erasing
+from hub.commands.freshness import freshness
 from hub.commands.held import held
 from hub.commands.keeping import keeping
 from hub.commands.keys import key
+from hub.commands.licences import licence, subscription
 from hub.commands.matching import matching
 from hub.commands.notices import contacts, notices
 from hub.commands.people import people
@@ -42,16 +49,34 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for verbs in (running, sending, deciding, reading, keeping, columns, unlocking, workbooks, quality):
+for verbs in (
+    running,
+    sending,
+    deciding,
+    reading,
+    delivering,
+    keeping,
+    columns,
+    unlocking,
+    workbooks,
+    quality,
+    copy_checks,
+    disclosures,
+    freshness,
+):
     app.add_typer(verbs)
 app.add_typer(feed, name="feed")
 app.add_typer(audit, name="audit")
+app.add_typer(data_catalogue, name="catalogue")
 app.add_typer(area, name="area")
 app.add_typer(key, name="key")
 app.add_typer(account, name="account")
 app.add_typer(channels, name="channels")
 app.add_typer(comparisons, name="compare")
+app.add_typer(certificates, name="certificate")
 app.add_typer(challenges, name="challenges")
+app.add_typer(licence, name="licence")
+app.add_typer(subscription, name="subscription")
 app.add_typer(held, name="held")
 app.add_typer(rolls, name="roll")
 app.add_typer(notices, name="notices")

@@ -39,6 +39,8 @@ from hub.people.pairs import find_pairs
 from hub.registry.permissions import SYSTEM_ACTOR, Right
 from hub.registry.rights import declares
 from hub.settings import Settings
+from hub.sharing.freshness import watch_freshness
+from hub.sharing.keeping import keep_sharing
 from hub.tables import submission
 from mappings.catalogue import Catalogue
 
@@ -263,6 +265,26 @@ def send_notices(context: JobContext, timestamp: int) -> None:
     database, settings = _tools(context)
     with telling_no_values():
         send_waiting(database, settings, SYSTEM_ACTOR)
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="25 * * * *")
+@queue.task(name="keep_licences", pass_context=True, queueing_lock="keep_licences")
+def keep_licences(context: JobContext, timestamp: int) -> None:
+    """Requests, entries and deliveries whose days run out are told of; licences lapse; last month is certified."""
+    database, settings = _tools(context)
+    with telling_no_values():
+        keep_sharing(database, settings, _catalogue(), utc_now())
+
+
+@declares(Right.SYSTEM)
+@queue.periodic(cron="*/5 * * * *")
+@queue.task(name="watch_slices", pass_context=True, queueing_lock="watch_slices")
+def watch_slices(context: JobContext, timestamp: int) -> None:
+    """Slices that stand still, silent sources, failing channels and unacknowledged corrections raise their alarm."""
+    database, settings = _tools(context)
+    with telling_no_values(), database.begin() as connection:
+        watch_freshness(connection, settings, _catalogue(), utc_now())
 
 
 @declares(Right.SYSTEM)

@@ -118,6 +118,18 @@ class SmsPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     accepted: str = ""  # what the answer's body holds when it was taken; "": any 2xx
 
 
+class SharingPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[sharing]`` in hub.toml: how fresh what is shared must be, and when somebody is told that it is not."""
+
+    freshness_hours: int = 24  # target of a subscription that names none; 0: no target
+    silence_tolerance: float = 1.5  # a source is silent after its expected frequency times this
+    channel_failures: int = 3  # failures in a row before a channel alarms
+    correction_days: int = 10  # working days until an unacknowledged correction alarms
+    export_rows: int = 100_000  # rows of one export for people; more is taken by interface or in parts
+    acknowledge_days: int = 5  # working days in which a delivery is to be fetched and acknowledged
+    licence_years: int = 3  # a slice is given for so many years at most, then it is asked for again
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a district can set. Sizes in bytes, times in seconds unless the name says otherwise."""
 
@@ -154,6 +166,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rounds: RoundPolicy = RoundPolicy()
     mail: MailPolicy = MailPolicy()
     sms: SmsPolicy = SmsPolicy()
+    sharing: SharingPolicy = SharingPolicy()
     audit_anchor: Path | None = None  # where every day's audit head is written; None: <home>/audit/anchors.log
     audit_syslog: str = ""  # /dev/log or host:port: the same head, sent there too
     audit_years: int = 3  # no younger audit line is ever archived

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from mappings.comparisons import Comparison
+from mappings.data_catalogue_shapes import FirstEntry
 from mappings.round_shapes import RoundRules
 from mappings.timeline_shapes import TimelineRules
 
@@ -290,6 +291,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     timeline: TimelineRules = TimelineRules()
     rounds: RoundRules = RoundRules()
     attributes: dict[str, Attribute] = msgspec.field(default_factory=dict)
+    entries: dict[str, FirstEntry] = msgspec.field(default_factory=dict)  # record type -> its first entry
 
     def mapping_for(self, organisation: str, kind: str, record_type: str) -> Mapping | None:
         """The organisation's own mapping, else its kind's, else the first known one of the type."""

@@ -10,6 +10,7 @@ import msgspec
 
 from mappings.catalogue import RecordType
 from mappings.comparisons import ComparisonsSource
+from mappings.data_catalogue_shapes import FirstEntry
 from mappings.documents import Document
 from mappings.expansion import expand
 from mappings.round_shapes import RoundRules
@@ -47,11 +48,17 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     attributes: Read[AttributesSource]
     timelines: Read[TimelineRules]
     rounds: Read[RoundRules]
+    entries: Read[dict[str, FirstEntry]]
+
+    @cached_property
+    def organisation_kinds(self) -> dict[str, str]:
+        """The kind of each organisation, by its code alone."""
+        return {one.code: one.kind for _, source in self.organisations for one in source.organisations}
 
     @cached_property
     def kinds(self) -> dict[str, str]:
         """The kind of each organisation that may be named; a kind is named by itself."""
-        known = {one.code: one.kind for _, source in self.organisations for one in source.organisations}
+        known = self.organisation_kinds
         return {**{kind: kind for kind in known.values()}, **known}
 
     @cached_property

@@ -12,6 +12,7 @@ import msgspec
 from mappings.brake_rules import brake_rules
 from mappings.catalogue import Catalogue, CatalogueError, Code, CodeSet, ColumnRule, Mapping, RowErrorKind
 from mappings.comparisons import ComparisonsSource
+from mappings.data_catalogue_shapes import FirstEntry
 from mappings.documents import Document, Problem, read_document
 from mappings.expansion import expand
 from mappings.findings import Findings
@@ -78,6 +79,7 @@ def _read_findings(root: Path) -> tuple[Findings, list[Problem]]:
         attributes=read([root / "attributes.toml"], lambda document: document.shaped(AttributesSource)),
         timelines=read([root / "timeline.toml"], lambda document: document.shaped(TimelineRules)),
         rounds=read([root / "rounds.toml"], lambda document: document.shaped(RoundRules)),
+        entries=read([root / "data_catalogue.toml"], _first_entries),
     )
     return findings, problems
 
@@ -97,6 +99,10 @@ def _each(
 
 def _row_errors(document: Document) -> dict[str, RowErrorSource]:
     return {code: document.shaped(RowErrorSource, code) for code in document.values}
+
+
+def _first_entries(document: Document) -> dict[str, FirstEntry]:
+    return {code: document.shaped(FirstEntry, code) for code in document.values}
 
 
 def _catalogue(root: Path, findings: Findings) -> Catalogue:
@@ -122,6 +128,7 @@ def _catalogue(root: Path, findings: Findings) -> Catalogue:
         attributes={one.name: one for one in findings.attributes[0][1].attributes},
         timeline=findings.timelines[0][1],
         rounds=findings.rounds[0][1],
+        entries=findings.entries[0][1],
         version=_digest(root),
     )
 

@@ -11,6 +11,7 @@ from mappings.attribute_rules import attribute_problems
 from mappings.brake_rules import brake_problems
 from mappings.catalogue import RecordType
 from mappings.comparison_rules import comparison_problems
+from mappings.data_catalogue_rules import data_catalogue_problems
 from mappings.documents import Document, Problem
 from mappings.error_rules import row_error_problems
 from mappings.expansion import PARTS, prefix_of
@@ -62,6 +63,8 @@ def problems_of(findings: Findings) -> Iterator[Problem]:
         yield from timeline_problems(document, timeline, findings.expanded)
     for document, rounds in findings.rounds:
         yield from round_problems(document, rounds, findings.expanded, findings.kinds)
+    for document, entries in findings.entries:
+        yield from data_catalogue_problems(document, entries, findings.expanded, findings.organisation_kinds)
     for document, matching in findings.matching:
         yield from matching_problems(document, matching)
     yield from repeated_types(findings)

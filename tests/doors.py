@@ -91,6 +91,15 @@ def founded_hub(database: Database, app_database: Database, settings: Settings, 
 
 
 @contextmanager
+def serving_hub(
+    settings: Settings, worker: Database, served: Database, catalogue: Catalogue, keys: dict[str, str]
+) -> Iterator[Hub]:
+    """A district that is founded already: one that was restored."""
+    with _serving(settings, served, catalogue, None) as app:
+        yield Hub(app, settings, worker, served, keys)
+
+
+@contextmanager
 def _serving(
     settings: Settings, app_database: Database, catalogue: Catalogue, audit_database: Database | None
 ) -> Iterator[Litestar]:

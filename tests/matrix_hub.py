@@ -229,11 +229,15 @@ def address(route: Route, matrix: Matrix, owner: str) -> str:
         "session_id": new_uuid(),
         "first": new_uuid(), "second": new_uuid(), "request_id": new_uuid(), "item_id": new_uuid(),
         "notice_id": new_uuid(), "roll_id": new_uuid(), "challenge_id": new_uuid(), "act": "close",
-        "contact_id": new_uuid(), "file": "employment.xlsx",
+        "numbers": "1-1", "export_no": "DC20261101-0000000000",
+        "record_type": "hukou_move_in", "contact_id": new_uuid(), "check_id": new_uuid(),
+        "certificate_no": "ZM20260101-00000000", "file": "employment.xlsx",
         "person_id": matrix.persons.get(_number_of(matrix, owner), new_uuid()), "month": THIS_MONTH,
     }  # fmt: skip
     if route.template == "/v1/record-types/{code:str}":
         fillers["code"] = "marriage"
+    if route.template.startswith("/catalogue"):
+        fillers["act"] = "submit"
     if route.template.startswith("/held"):
         fillers["row_no"] = 2 * len(TOWNS) + 1  # the one that waits
     return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: str(fillers[found[1]]), route.template)
@@ -252,10 +256,12 @@ def ask(client: TestClient[Litestar], route: Route, who: Asking | None, matrix: 
             if route.template == "/v1/people/verifications":
                 pair = {"name": "王小明", "id_no": _number_of(matrix, owner)}
                 sent["json"] = {"purpose": "核对人员信息", "rows": [pair]}
+            if route.template == "/v1/disclosures":
+                sent["json"] = {"purpose": "inquiry", "reason": "核对人员信息", "id_no": _number_of(matrix, owner)}
             sent["headers"] = {**sent["headers"], "Idempotency-Key": str(new_uuid())}
         else:
             sent["data"] = {"token": who.token if who else "", "reason": "核对人员信息", "organisation": owner}
-            if route.template == "/people":
+            if route.template in ("/people", "/disclosures", "/disclosures/file"):
                 sent["data"] |= {"purpose": "verify", "id_no": _number_of(matrix, owner)}
     client.cookies.clear()
     query = (
@@ -264,6 +270,8 @@ def ask(client: TestClient[Litestar], route: Route, who: Asking | None, matrix: 
     if route.template in ("/quality/rows", "/v1/quality/rows"):
         code = SENDERS.get(owner, "")
         query = f"?month={THIS_MONTH}&organisation={owner}&record_type={code}&type={code}&measure=completeness"
+    if route.template.endswith("/certificate"):
+        query = f"?period={THIS_MONTH}"
     if route.template.startswith("/people/{person_id") and route.method == "GET":
         query = "?purpose=verify&reason=核对人员信息"
     return client.request(route.method, address(route, matrix, owner) + query, **sent)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hub.registry.slice_definition import SliceDefinition, SliceType
+from hub.registry.slice_definition import Condition, SliceDefinition, SliceType
+from hub.registry.slice_masks import masked_value
 from mappings.catalogue import Catalogue, RecordType
 from tests.oracle_persons import Judgement, Persons
 
@@ -264,14 +265,18 @@ class Oracle:
     # ---- slices ----
 
     def slice(self, definition: SliceDefinition) -> list[dict[str, Any]]:
-        """The subscribed fields of every record in the slice now, and its mark."""
+        """The subscribed fields of every record in the slice now, under their masks, and its mark."""
         wanted = {one.record_type: one for one in definition.record_types}
         return [
-            {name: record.now.get(name) for name in wanted[record.record_type].fields}
-            | {"disputed": record.now.disputed}
+            self._given(record.now, wanted[record.record_type]) | {"disputed": record.now.disputed}
             for record in self.records
             if record.record_type in wanted and _within(record.now, wanted[record.record_type], definition)
         ]
+
+    def _given(self, version: Version, one: SliceType) -> dict[str, Any]:
+        fields = self.catalogue.record_types[one.record_type].by_name
+        values = {name: version.get(name) for name in one.fields}
+        return values | {name: masked_value(fields[name], values[name]) for name in one.masked}
 
 
 def _number_fields(record_type: RecordType) -> list[str]:
@@ -299,8 +304,15 @@ def _settle_repeats(keyed: list[Planned], planned: list[str]) -> None:
 def _within(version: Version, one: SliceType, definition: SliceDefinition) -> bool:
     if version.voided or (definition.areas is not None and not set(definition.areas) & set(version.areas)):
         return False
-    for condition in one.conditions:
-        value = version.get(condition.field)
-        if value is None or (condition.op == "in" and str(value) not in condition.values):
-            return False
-    return True
+    return all(_meets(version.get(condition.field), condition) for condition in one.conditions)
+
+
+def _meets(value: Any, condition: Condition) -> bool:
+    """Days are compared as they are written, YYYY-MM-DD."""
+    if value is None:
+        return condition.op in ("empty", "not_in")
+    written, chosen = str(value), condition.values
+    return {
+        "in": written in chosen, "not_in": written not in chosen, "empty": False, "not_empty": True,
+        "from": written >= min(chosen, default=""), "to": written <= max(chosen, default=""),
+    }[condition.op]  # fmt: skip

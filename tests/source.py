@@ -66,7 +66,12 @@ _WRITING_SQL = re.compile(
 WRITING_CALLS = frozenset({"insert", "update", "delete"})
 
 
-def functions_of(module: str) -> Iterator[Act]:
+@cache
+def functions_of(module: str) -> tuple[Act, ...]:
+    return tuple(_functions_of(module))
+
+
+def _functions_of(module: str) -> Iterator[Act]:
     constants = _writing_constants(module)
     tables = imported_from(module, "hub.tables")
     for node in ast.walk(tree_of(module)):
@@ -101,11 +106,13 @@ def called(node: ast.AST) -> str | None:
     return getattr(node.func, "id", None) or getattr(node.func, "attr", None)
 
 
+@cache
 def imported_from(module: str, origin: str) -> frozenset[str]:
     found = (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.ImportFrom) and node.module == origin)
     return frozenset(name.asname or name.name for node in found for name in node.names)
 
 
+@cache
 def imports_of(module: str) -> frozenset[str]:
     tree = tree_of(module)
     whole = (name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names)

@@ -139,6 +139,7 @@ WRITES_WITHOUT_ACTOR = {
     "hub/exchange/release.py": "a stage: the submission names its actor",
     "hub/casework/verdict_rows.py": "a stage: the submission names its actor",
     "hub/casework/verdict_effects.py": "a stage: the submission names its actor",
+    "hub/sharing/freshness_sql.py:note_looked_at": "how far the watch has looked: what it opened and closed is noted",
     "hub/operations/provisioning.py": "the owner of the database, before there is any account",
     "hub/operations/backup.py": "the owner of the database: the command that calls it writes the line",
     "hub/registry/sessions.py": "a browser's coming and going: accounts writes the line of the sign-in",
@@ -152,7 +153,7 @@ def all_acts() -> list[Act]:
 
 
 def test_who_writes_takes_the_actor() -> None:
-    acts, rooms = all_acts(), ("hub/registry/", "hub/exchange/", "hub/casework/", "hub/operations/")
+    acts, rooms = all_acts(), ("hub/registry/", "hub/exchange/", "hub/sharing/", "hub/casework/", "hub/operations/")
     writing = [act for act in acts if act.writes and act.module.startswith(rooms)]
     assert len(writing) > 20
     assert {f"{act.module}:{act.name}" for act in writing if not _is_answered_for(act, acts, frozenset())} == set()
@@ -230,6 +231,7 @@ THE_LINE = {
     "hub/tables/version_sql.py",
     "hub/exchange/slice_sql.py",
     "hub/exchange/slices.py",
+    "hub/sharing/copy_check_sql.py",
     "hub/exchange/pipeline.py",
     "hub/casework/verdict_rows.py",
     "hub/casework/verdict_effects.py",
@@ -240,6 +242,8 @@ THE_LINE = {
     "hub/operations/backup.py",
     "hub/casework/standing.py",  # who lives where: what it says is counted, or shown through balance_reading
     "hub/casework/balance_sql.py",  # the account of everybody; who makes a figure is read in balance_reading
+    "hub/sharing/disclosure_sql.py",  # run for hub/sharing/disclosures.py, inside its scope
+    "hub/sharing/disclosure_looks.py",  # likewise: which judgements named the person, by their ids
     "hub/oversight/quality_sql.py",  # run by hub/oversight/quality.py alone, inside its scope
 }
 NOT_READERS = ("hub/tables/", "hub/migrations/", "hub/people/", "hub/demo/")

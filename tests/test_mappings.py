@@ -294,5 +294,10 @@ def test_a_district_adds_a_record_type_without_code(copy: Path) -> None:
         'organisation = "vet"\nrecord_type = "pet_licence"\ntitle = "{unit}{month}犬只登记"\n'
         'columns = [\n  { field = "licence_no", header = "编号" },\n]\n'
     )
+    with (copy / "data_catalogue.toml").open("a") as file:
+        file.write(
+            '\n[pet_licence]\ncatalogue_no = "QX-NY-0001"\nprovider = "vet"\nformats = ["csv"]\nfrequency = "daily"\n'
+            'sharing = "conditional"\nreason = "依申请"\nmodes = ["download"]\nconditions = "犬只管理"\nclassification = 1\n'
+        )
     catalogue = load(copy)
     assert catalogue.mappings["vet", "pet_licence"].columns[0].field == "licence_no"

@@ -169,7 +169,7 @@ def test_a_notice_has_no_place_for_a_person() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"month": "2026-11", "name": "王小明"}, Facts)
     kinds = {field.name: str(field.type) for field in msgspec.structs.fields(Facts)}
-    assert sorted(kinds) == ["due_on", "items", "month", "organisations"]
+    assert sorted(kinds) == ["due_on", "items", "month", "number", "organisations"]
 
 
 @pytest.mark.parametrize(

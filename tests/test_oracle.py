@@ -138,16 +138,26 @@ WHOLE = SliceDefinition(
 OF_TOWN_A = SliceDefinition(
     record_types=(
         SliceType("resident_roll", ("id_no",)),
-        SliceType("hukou_move_in", ("move_date", "from_addr")),
-        SliceType("employment", ("employer", "post")),
-        SliceType("marriage", ("male_id_no", "female_id_no")),
+        SliceType("hukou_move_in", ("move_date", "from_addr"), masked=("move_date", "from_addr")),
+        SliceType("employment", ("employer", "post"), masked=("post",)),
+        SliceType("marriage", ("male_id_no", "female_id_no"), masked=("male_id_no",)),
     ),
     areas=(TOWN_A,),
 )
 CONDITIONED = SliceDefinition(
     record_types=(
-        SliceType("hukou_move_in", ("move_date",), (Condition("from_addr", "in", ("甲",)),)),
-        SliceType("employment", ("employer",), (Condition("post", "in", ("乙",)),)),
+        SliceType(
+            "hukou_move_in",
+            ("id_no", "move_date"),
+            (Condition("from_addr", "in", ("甲",)), Condition("move_date", "from", ("2026-02-05",))),
+            masked=("id_no",),
+        ),
+        SliceType(
+            "employment",
+            ("employer",),
+            (Condition("start_date", "not_in", ("2026-02-05",)), Condition("start_date", "to", ("2026-02-28",))),
+        ),
+        SliceType("newborn_hukou", ("cert_no",), (Condition("child_id_no", "empty"),)),
     ),
     areas=(TOWN_A, 7),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from litestar import Controller, Response, get
@@ -17,6 +18,7 @@ from hub.database import Database, utc_now
 from hub.exchange.listing import FINAL_STATES
 from hub.registry.permissions import Right
 from hub.registry.scope import COUNTERS
+from hub.sharing.alarms import count_alarms
 from hub.tables import feed_head, submission
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -55,10 +57,12 @@ class HubCollector(Collector):
             waiting = submission.c.state.not_in(FINAL_STATES)
             oldest = connection.execute(select(func.min(submission.c.received_at)).where(waiting)).scalar_one()
             head = connection.execute(select(feed_head.c.last_seq)).scalar_one_or_none()
+            alarms = count_alarms(connection)
         yield _submissions_by_state(states)
         age = (utc_now() - oldest).total_seconds() if oldest else 0.0
         yield GaugeMetricFamily("hub_oldest_unfinished_seconds", "age of the oldest unfinished submission", value=age)
         yield GaugeMetricFamily("hub_feed_last_seq", "last number of the change log", value=float(head or 0))
+        yield from _alarms_by_kind(alarms)
 
 
 def _submissions_by_state(states: Any) -> GaugeMetricFamily:
@@ -66,3 +70,13 @@ def _submissions_by_state(states: Any) -> GaugeMetricFamily:
     for state, count in states:
         family.add_metric([state], count)
     return family
+
+
+def _alarms_by_kind(alarms: list[tuple[str, int, datetime]]) -> Iterator[GaugeMetricFamily]:
+    counts = GaugeMetricFamily("hub_freshness_alarms", "open alarms of freshness by kind", labels=["kind"])
+    ages = GaugeMetricFamily("hub_freshness_alarm_seconds", "since when the oldest of them stands", labels=["kind"])
+    for kind, count, since in alarms:
+        counts.add_metric([kind], count)
+        ages.add_metric([kind], (utc_now() - since).total_seconds())
+    yield counts
+    yield ages

@@ -7,12 +7,20 @@ from litestar.middleware import DefineMiddleware
 
 from hub.api.authentication import ApiKeyMiddleware
 from hub.api.balance import BalanceController
+from hub.api.certificates import CertificateController
 from hub.api.challenges import ChallengeController
 from hub.api.comparisons import ComparisonController
+from hub.api.copy_checks import CopyCheckController
+from hub.api.corrections import CorrectionController
+from hub.api.data_catalogue import DataCatalogueController
 from hub.api.decisions import DecisionController
+from hub.api.deliveries import DeliveryController
+from hub.api.disclosures import DisclosureApiController
 from hub.api.files import FileController
+from hub.api.freshness import FreshnessController
 from hub.api.health import HealthController
 from hub.api.held import HeldController
+from hub.api.licence_requests import LicenceRequestController
 from hub.api.notices import NoticeController
 from hub.api.people import PeopleApiController
 from hub.api.quality import QualityController
@@ -39,12 +47,20 @@ def api_routers(max_file_bytes: int) -> list[Router]:
         _room(HeldController, "held"),
         _room(FileController, "submissions"),
         _room(SubscriptionController, "subscriptions"),
+        _room(CertificateController, "subscriptions"),
+        _room(CopyCheckController, "subscriptions", MANY_ANSWERS),
+        _room(DeliveryController, "subscriptions"),
         _room(QualityController, "quality"),
         _room(PeopleApiController, "people"),
         _room(VerificationController, "people", LARGEST_BODY),
+        _room(DisclosureApiController, "people"),
         _room(RegistryController, "registry"),
+        _room(DataCatalogueController, "catalogue"),
         _room(ComparisonController, "comparisons"),
         _room(ChallengeController, "challenges"),
+        _room(FreshnessController, "freshness"),
+        _room(CorrectionController, "corrections"),
+        _room(LicenceRequestController, "licence-requests"),
         _room(RoundController, "rounds"),
         _room(RollController, "rolls", max_file_bytes),
         _room(RoundFileController, "rounds"),

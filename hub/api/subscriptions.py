@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Any
@@ -11,11 +12,13 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.background_tasks import BackgroundTask
+from litestar.concurrency import sync_to_thread
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import File
 
 from hub.api.bodies import require_json
+from hub.api.waiting import LONGEST_WAIT_SECONDS, wait_for_page
 from hub.database import Database
 from hub.exchange import deliver, slices
 from hub.keyring import Keyring
@@ -28,6 +31,14 @@ from mappings.catalogue import Catalogue
 
 NDJSON = "application/x-ndjson"
 Limit = Annotated[int, QueryParameter(ge=1, le=slices.LARGEST_PAGE, description="至多多少条 / at most how many")]
+
+
+Wait = Annotated[
+    int,
+    QueryParameter(
+        ge=0, le=LONGEST_WAIT_SECONDS, description="没有变动时最多等几秒 / seconds to wait for something new"
+    ),
+]
 
 
 class PostedAck(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +55,7 @@ def feed_context(
     return slices.FeedContext(catalogue, keyring, settings.page_window)
 
 
-_CONTEXT = {"context": Provide(feed_context, sync_to_thread=False)}
+CONTEXT = {"context": Provide(feed_context, sync_to_thread=False)}
 
 
 class SubscriptionController(Controller):
@@ -61,11 +72,10 @@ class SubscriptionController(Controller):
     @get(
         "/{code:str}/changes",
         opt={"right": Right.PULL_SLICE},
-        dependencies=_CONTEXT,
-        sync_to_thread=True,
+        dependencies=CONTEXT,
         summary="变动 / Changes behind a cursor",
     )
-    def changes(
+    async def changes(
         self,
         database: NamedDependency[Database],
         actor: NamedDependency[Actor],
@@ -73,18 +83,19 @@ class SubscriptionController(Controller):
         code: FromPath[str],
         cursor: FromQuery[str | None] = None,
         limit: Limit = 1000,
+        wait: Wait = 0,
     ) -> Response[bytes]:
-        with database.begin(reach_of(actor)) as connection:
-            page = slices.read_page(connection, actor, context, code, cursor, limit)
+        read = partial(_read_page, database, actor, context, code, limit)
+        page = await read(cursor)
+        if wait:
+            page = await wait_for_page(database, page, wait, read)
         following = f"/v1/subscriptions/{code}/changes?{urlencode({'cursor': page.next, 'limit': limit})}"
-        return Response(
-            _write_page(page), media_type="application/json", headers={"Link": f'<{following}>; rel="next"'}
-        )
+        return Response(write_page(page), media_type="application/json", headers={"Link": f'<{following}>; rel="next"'})
 
     @get(
         "/{code:str}/snapshot",
         opt={"right": Right.PULL_SLICE},
-        dependencies=_CONTEXT,
+        dependencies=CONTEXT,
         sync_to_thread=True,
         summary="全量 / The whole slice, as NDJSON",
     )
@@ -102,7 +113,7 @@ class SubscriptionController(Controller):
     @post(
         "/{code:str}/acks",
         opt={"right": Right.PULL_SLICE},
-        dependencies=_CONTEXT,
+        dependencies=CONTEXT,
         guards=[require_json],
         status_code=200,
         sync_to_thread=True,
@@ -122,7 +133,17 @@ class SubscriptionController(Controller):
             return deliver.acknowledge(connection, actor, own, epoch, data.to_delivery_no, data.digest)
 
 
-def _write_page(page: slices.Page) -> bytes:
+async def _read_page(
+    database: Database, actor: Actor, context: slices.FeedContext, code: str, limit: int, cursor: str | None
+) -> slices.Page:
+    def read() -> slices.Page:
+        with database.begin(reach_of(actor)) as connection:
+            return slices.read_page(connection, actor, context, code, cursor, limit)
+
+    return await sync_to_thread(read)
+
+
+def write_page(page: slices.Page) -> bytes:
     """The envelope around changes that PostgreSQL has already written as JSON."""
     meta = {
         name: getattr(page, name)
@@ -167,4 +188,5 @@ def _describe(one: Subscription) -> dict[str, Any]:
         "areas": one.definition.areas,
         "changes_url": f"{base}/changes",
         "snapshot_url": f"{base}/snapshot",
+        "deliveries_url": f"{base}/deliveries",
     }

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from sqlalchemy import Connection
+
 from adapters.channels.sftp_client import SftpFailed, WrongHostKey, visiting
 from hub.channels.declarations import OutFolder, SftpDeliver
 from hub.channels.fetching import server_of
@@ -22,11 +24,13 @@ from hub.channels.run import ChannelFailed, Ran, Tools, reader
 from hub.channels.state import State, enter_item, keep_cursor
 from hub.errors import CursorGone
 from hub.exchange import slices
+from hub.exchange.fetched import note_fetched
+from hub.exchange.plain_cells import plain_cell
 from hub.registry.permissions import Actor
+from hub.registry.subscriptions import load_subscription
 
 _LEADING = ("seq", "delivery_no", "op", "record_type", "record_id", "person_id", "version", "recorded_at", "source",
             "disputed")  # fmt: skip
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Write = Callable[[str, bytes], None]
 Change = dict[str, Any]
@@ -59,7 +63,7 @@ def _deliver(tools: Tools, name: str, channel: SftpDeliver | OutFolder, state: S
     while more and written < channel.most_pages:
         page = _fetch_page(tools, name, channel, actor, cursor, write)
         if page.count:
-            _lay_down(tools, name, channel, page, write)
+            _lay_down(tools, name, channel, actor, page, write)
             written += 1
         cursor, more = page.next, page.more
         keep_cursor(tools.database, name, cursor=cursor)
@@ -91,17 +95,29 @@ def _lay_down_whole(tools: Tools, name: str, channel: SftpDeliver | OutFolder, a
     if channel.format == "csv":
         content = write_csv([json.loads(line) | {"recorded_at": None} for line in lines[:-1]])
     _write_both(f"{stem}.{channel.format}", content, write)
+    with tools.database.begin() as connection:
+        _note_laid_down(connection, actor, channel, closing["epoch"], closing["seq"])
     keep_cursor(tools.database, name, cursor=closing["next"])
     return str(closing["next"])
 
 
-def _lay_down(tools: Tools, name: str, channel: SftpDeliver | OutFolder, page: slices.Page, write: Write) -> None:
+def _lay_down(
+    tools: Tools, name: str, channel: SftpDeliver | OutFolder, actor: Actor, page: slices.Page, write: Write
+) -> None:
     changes = cast(list[Change], json.loads(f"[{page.changes}]"))
     content = write_csv(changes) if channel.format == "csv" else _write_lines(changes)
     stem = _stem(channel, page.epoch, page.first_delivery_no)
     digest = _write_both(f"{stem}.{channel.format}", content, write)
     with tools.database.begin() as connection:
         enter_item(connection, name, stem, digest, "")
+        _note_laid_down(connection, actor, channel, page.epoch, page.to_seq)
+
+
+def _note_laid_down(
+    connection: Connection, actor: Actor, channel: SftpDeliver | OutFolder, epoch: str, to_seq: int
+) -> None:
+    """The file has its name on the other side: it has been fetched."""
+    note_fetched(connection, actor, load_subscription(connection, channel.subscription), epoch, to_seq)
 
 
 def _stem(channel: SftpDeliver | OutFolder, epoch: str, delivery_no: int) -> str:
@@ -132,13 +148,8 @@ def write_csv(changes: list[Change]) -> bytes:
     table.writerow(heading)
     for change in changes:
         payload = ((change[side] or {}).get(name) for side in ("before", "after") for name in fields)
-        table.writerow([_plain(value) for value in (*(change.get(name) for name in _LEADING), *payload)])
+        table.writerow([plain_cell(value) for value in (*(change.get(name) for name in _LEADING), *payload)])
     return written.getvalue().encode("utf-8-sig")
-
-
-def _plain(value: object) -> str:
-    shown = "" if value is None else str(value)
-    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown
 
 
 def _write_durably(path: Path, content: bytes) -> None:

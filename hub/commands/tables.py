@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hub.errors import BadRequest
+from hub.exchange.plain_cells import plain_cell
 
 _LEADING = ("seq", "delivery_no", "op", "record_type", "record_id", "person_id", "version", "recorded_at", "source")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Change = dict[str, Any]
 
@@ -57,15 +57,9 @@ def _table(changes: list[Change]) -> list[list[str]]:
     """One row a change; the payload's fields before and after side by side, in order of first appearance."""
     fields = list(dict.fromkeys(f for c in changes for part in ("after", "before") for f in (c[part] or {})))
     heading = [*_LEADING, *(f"{part}.{field}" for part in ("before", "after") for field in fields)]
-    return [heading, *([_plain(value) for value in _values(change, fields)] for change in changes)]
+    return [heading, *([plain_cell(value) for value in _values(change, fields)] for change in changes)]
 
 
 def _values(change: Change, fields: list[str]) -> list[object]:
     payload = [(change[part] or {}).get(field) for part in ("before", "after") for field in fields]
     return [*(change[name] for name in _LEADING), *payload]
-
-
-def _plain(value: object) -> str:
-    """Text that a spreadsheet will not run as a formula."""
-    shown = "" if value is None else str(value)
-    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown

@@ -19,6 +19,7 @@ from hub.database import Database, run_sql
 from hub.demo.areas import District, make_district
 from hub.demo.doors import Doors, Sent, at_once, serving, sftp_open
 from hub.demo.founding import SFTP_SENDER, Founded, already_founded, found, mark_as_demo, sftp_key_of
+from hub.demo.licences import ask_for_slices
 from hub.demo.month import answer_and_balance, open_month_of
 from hub.demo.names import PREFIX
 from hub.demo.plan import Parcel, Plan, make_plan
@@ -146,6 +147,7 @@ def _found(database: Database, settings: Settings, catalogue: Catalogue, distric
         if founded is None:
             founded = found(connection, settings, district)
             subscribe_all(connection, catalogue, district)
+            ask_for_slices(connection, settings, catalogue)
     return founded
 
 

@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
 from hub.exchange.rerouting import home_joins, own_or_home_areas
-from hub.exchange.slice_sql import Values, conditions, filter_digest
+from hub.exchange.slice_sql import conditions, filter_digest
+from hub.registry.slice_conditions import Values, blank_would_meet
 from hub.registry.slice_definition import SliceType
 from hub.tables.version_sql import version_columns
 from mappings.catalogue import RecordType, Role
@@ -26,6 +27,8 @@ _ENVELOPE = 11  # columns of a version before those of its people
 _CHOSEN = (
     "d.submission_id = :submission AND d.record_type = '{code}' AND d.row_no < 0 AND d.outcome IN ('void', 'update')"
 )
+# a version blanked once before, for another of its people: what it met then is known, now it may only look so
+_NOT_BLANK = "NOT EXISTS (SELECT 1 FROM {d}.erased_version e WHERE e.record_id = v.record_id AND e.version = v.version)"
 
 
 class Touched(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,8 +120,10 @@ def _leave_tombstones(connection: Connection, touched: Touched, filters: Sequenc
     for number, one in enumerate(filters):
         if one.record_type == code:
             values[f"filter_{number}"] = filter_digest(one)
-            tests = " AND ".join(conditions(one, "v", number, values))
-            met.append(f"CASE WHEN {tests} THEN CAST(:filter_{number} AS text) END")
+            tests = conditions(one, touched.record_type, "v", number, values)
+            if blank_would_meet(each.op for each in one.conditions):
+                tests.append(_NOT_BLANK)
+            met.append(f"CASE WHEN {' AND '.join(tests)} THEN CAST(:filter_{number} AS text) END")
     run_sql(
         connection,
         f"""

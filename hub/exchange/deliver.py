@@ -35,7 +35,7 @@ def acknowledge(
     if not rows:
         raise BadRequest(f"{to_delivery_no}: 不是任何一次下发的末号。 No delivery ends with this number.")
     matches = any(row[0] == digest for row in rows)
-    closed = _close(connection, subscription, epoch, to_delivery_no, digest, matches)
+    closed = _close(connection, actor, subscription, epoch, to_delivery_no, digest, matches)
     audit.record(
         connection, actor, Right.PULL_SLICE, subscription.code, "done" if matches else "failed",
         acknowledged_to=to_delivery_no, matches=matches,
@@ -44,8 +44,15 @@ def acknowledge(
 
 
 def _close(
-    connection: Connection, subscription: Subscription, epoch: str, number: int, digest: str, matches: bool
+    connection: Connection,
+    actor: Actor,
+    subscription: Subscription,
+    epoch: str,
+    number: int,
+    digest: str,
+    matches: bool,
 ) -> int:
+    """What is acknowledged has been fetched."""
     if not matches:
         run_sql(
             connection,
@@ -60,6 +67,7 @@ def _close(
     rows = run_sql(
         connection,
         "UPDATE {d}.delivery SET acknowledged_at = :now, mismatch = false,"
+        " fetched_at = coalesce(fetched_at, :now), fetched_by = coalesce(fetched_by, :by),"
         " acknowledged_digest = CASE WHEN first_delivery_no + count - 1 = :number THEN :digest ELSE digest END"
         " WHERE subscription_id = :subscription AND epoch = :epoch AND acknowledged_at IS NULL"
         " AND first_delivery_no + count - 1 <= :number RETURNING page_no",
@@ -68,5 +76,6 @@ def _close(
         number=number,
         digest=digest,
         now=utc_now(),
+        by=actor.name,
     )
     return len(rows)

@@ -13,10 +13,10 @@ _RANDOM_LETTERS = 9  # 45 bits a day
 _FORM = re.compile(rf"^HR(\d{{8}})-?([{_ALPHABET}]{{{_RANDOM_LETTERS + 1}}})$")
 
 
-def new_receipt_number(day: date) -> str:
-    """A number of that day: nine random letters and a check letter over date and letters."""
+def new_receipt_number(day: date, prefix: str = "HR") -> str:
+    """A number of that day: nine random letters and a check letter over date and letters. Two letters say what it is of."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LETTERS))
-    return f"HR{day:%Y%m%d}-{body}{_check_letter(f'{day:%Y%m%d}{body}')}"
+    return f"{prefix}{day:%Y%m%d}-{body}{_check_letter(f'{day:%Y%m%d}{body}')}"
 
 
 def read_receipt_number(typed: str) -> str | None:

@@ -6,10 +6,11 @@ import hashlib
 
 import msgspec
 
+from hub.registry.slice_conditions import Values, blank_would_meet, condition_sql
 from hub.registry.slice_definition import SliceDefinition, SliceType
+from hub.registry.slice_masks import masked_sql
 from mappings.catalogue import Catalogue, RecordType
 
-Values = dict[str, object]
 _INSTANT = '\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\''
 
 
@@ -51,65 +52,100 @@ def page_statement(definition: SliceDefinition, catalogue: Catalogue) -> tuple[s
 
 def slice_statement(one: SliceType, definition: SliceDefinition, catalogue: Catalogue) -> tuple[str, Values]:
     """The records of one type that are in the slice now: id, person, version, source, mark, subscribed fields as JSON."""
-    values: Values = {}
     record_type = catalogue.record_types[one.record_type]
-    tests = ["NOT v.voided", *conditions(one, "v", 0, values)]
+    rows, values = slice_rows(one, definition, record_type, f"{{d}}.rec_{record_type.code}")
+    return f"SELECT {slice_columns(one, record_type)} FROM {rows} ORDER BY v.record_id", values
+
+
+def slice_columns(one: SliceType, record_type: RecordType) -> str:
+    """What is told of a version ``v``: id, person, version, source, mark, subscribed fields as JSON."""
+    person, payload = main_person(record_type, "v"), _payload(one, record_type, "v")
+    return f"v.record_id, {person}, v.version, v.source, v.disputed, {payload}"
+
+
+def slice_rows(
+    one: SliceType, definition: SliceDefinition, record_type: RecordType, versions: str
+) -> tuple[str, Values]:
+    """Which of these versions (a table, or a query in brackets) are in the slice: what follows FROM; they are ``v``."""
+    values: Values = {}
+    tests = ["NOT v.voided", *conditions(one, record_type, "v", 0, values)]
     if definition.areas is not None:
         tests.append("v.areas && CAST(:areas AS integer[])")
         values["areas"] = list(definition.areas)
-    return (
-        f"SELECT v.record_id, {_main_person(record_type, 'v')}, v.version, v.source, v.disputed,"
-        f" {_payload(one, record_type, 'v')}"
-        f" FROM {{d}}.rec_{record_type.code} v {_sealed_join(one, record_type, 'v')} WHERE {' AND '.join(tests)}"
-        " ORDER BY v.record_id",
-        values,
-    )
+    return f"{versions} v {_sealed_join(one, record_type, 'v')} WHERE {' AND '.join(tests)}", values
+
+
+def inside_sql(
+    one: SliceType, areas: tuple[int, ...] | None, record_type: RecordType, number: int, values: Values
+) -> str:
+    """Whether a version ``v`` that stands is in a slice; filters and areas are bound by the filter's number."""
+    tests = conditions(one, record_type, "v", number, values)
+    if areas is not None:
+        tests.append(f"v.areas && CAST(:areas_{number} AS integer[])")
+        values[f"areas_{number}"] = list(areas)
+    return f"coalesce({' AND '.join(tests)}, false)" if tests else "true"
 
 
 def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Values) -> str:
     """Changes of one record type: the version before and the version after, and what that is to this slice.
 
     A version outside the slice's areas is not needed, and row security does not show it: what left has no after.
+    A change behind a mask is an update too, even where the mask looks the same: told by the version alone. To be silent
+    about those, one would have to know what the mask hid, and of a version lawfully erased nobody does any more.
     """
     record_type = catalogue.record_types[one.record_type]
-    watched = [*one.fields, "person", "disputed", *(["clinical"] if _clinical(one, record_type) else [])]
-    watched += [each.field for each in one.conditions]
-    values[f"watched_{number}"] = watched
-    within_before, within_after = "true", "true"
-    if "areas" in values:
-        within_before, within_after = (f"l.areas_{when} && CAST(:areas AS integer[])" for when in ("before", "after"))
-    before = [
-        "b.record_id IS NOT NULL",
-        "NOT b.voided",
-        within_before,
-        *_met(one, "b", "l.version - 1", number, values),
-    ]
-    after = ["NOT a.voided", within_after, *_met(one, "a", "l.version", number, values)]
+    tests = slice_tests(one, record_type, number, values, "areas" if "areas" in values else "")
     return f"""
         SELECT l.seq, '{record_type.code}' AS record_type, l.record_id,
                CASE WHEN is_in THEN a.person_id ELSE b.person_id END AS person_id, l.version,
                to_char(l.recorded_at AT TIME ZONE 'UTC', {_INSTANT}) AS recorded_at,
                CASE WHEN is_in THEN a.source ELSE b.source END AS source,
                CASE WHEN is_in THEN a.disputed ELSE b.disputed END AS disputed,
-               CASE WHEN was AND NOT is_in THEN 'leave' WHEN is_in AND NOT was THEN 'enter'
-                    WHEN was AND is_in AND coalesce(l.changed_fields && CAST(:watched_{number} AS text[]), true)
-                    THEN 'update' END AS op,
+               {operation(f"CAST(:{tests.watched} AS text[])")} AS op,
                b.payload AS before, a.payload AS after
         FROM log l
         LEFT JOIN LATERAL ({_version(one, record_type, "l.version")}) a ON true
         LEFT JOIN LATERAL ({_version(one, record_type, "l.version - 1")}) b ON l.op <> 'new'
         CROSS JOIN LATERAL (
-            SELECT coalesce({" AND ".join(before)}, false) AS was, coalesce({" AND ".join(after)}, false) AS is_in
+            SELECT {tests.was} AS was, {tests.is_in} AS is_in
         ) inside
         WHERE l.record_type = '{record_type.code}'
     """
 
 
+class SliceTests(msgspec.Struct, frozen=True):
+    """What makes a change one of a slice's: tests of the version before (b) and after (a), the value that is watched."""
+
+    was: str
+    is_in: str
+    watched: str
+
+
+def slice_tests(one: SliceType, record_type: RecordType, number: int, values: Values, areas: str = "") -> SliceTests:
+    """The tests by the log's row (l) and its two versions; ``areas`` names the bound ids, "" is everywhere."""
+    watched = [*one.fields, "person", "disputed", *(["clinical"] if _clinical(one, record_type) else [])]
+    values[f"watched_{number}"] = [*watched, *(each.field for each in one.conditions)]
+    within = [f"l.areas_{when} && CAST(:{areas} AS integer[])" if areas else "true" for when in ("before", "after")]
+    met = [_met(one, record_type, *version, number, values) for version in (("b", "l.version - 1"), ("a", "l.version"))]
+    before = ["b.record_id IS NOT NULL", "NOT b.voided", within[0], *met[0]]
+    after = ["NOT a.voided", within[1], *met[1]]
+    was, is_in = (f"coalesce({' AND '.join(tests)}, false)" for tests in (before, after))
+    return SliceTests(was, is_in, f"watched_{number}")
+
+
+def operation(watched: str) -> str:
+    """What the change is to the slice; NULL where it is none of its business."""
+    return (
+        "CASE WHEN was AND NOT is_in THEN 'leave' WHEN is_in AND NOT was THEN 'enter'"
+        f" WHEN was AND is_in AND coalesce(l.changed_fields && {watched}, true) THEN 'update' END"
+    )
+
+
 def _version(one: SliceType, record_type: RecordType, version: str) -> str:
     """One version of a record by its key, wherever it is kept: two index look-ups, never a scan."""
-    tested = "".join(f", v.{each.field}" for each in one.conditions)
+    tested = "".join(f", v.{name}" for name in dict.fromkeys(each.field for each in one.conditions))
     columns = (
-        f"v.record_id, v.voided, v.source, v.disputed, {_main_person(record_type, 'v')} AS person_id,"
+        f"v.record_id, v.voided, v.source, v.disputed, {main_person(record_type, 'v')} AS person_id,"
         f" {_payload(one, record_type, 'v')} AS payload{tested}"
     )
     return " UNION ALL ".join(
@@ -120,10 +156,21 @@ def _version(one: SliceType, record_type: RecordType, version: str) -> str:
 
 
 def _payload(one: SliceType, record_type: RecordType, alias: str) -> str:
-    parts = [f"'{name}', {alias}.{name}" for name in one.fields if not record_type.by_name[name].clinical]
+    parts = [f"'{name}', {delivered(one, record_type, name, alias)}" for name in plain_names(one, record_type)]
     if _clinical(one, record_type):
         parts.append("'_sealed', encode(sealed.sealed, 'base64')")
     return f"json_build_object({', '.join(parts)})"
+
+
+def delivered(one: SliceType, record_type: RecordType, name: str, alias: str) -> str:
+    """The value of one plain field as the subscriber gets it: what a mask hides does not leave the database."""
+    column = f"{alias}.{name}"
+    return masked_sql(record_type.by_name[name], column) if name in one.masked else column
+
+
+def plain_names(one: SliceType, record_type: RecordType) -> list[str]:
+    """Subscribed fields that are columns of their own; the clinical ones lie sealed."""
+    return [name for name in one.fields if not record_type.by_name[name].clinical]
 
 
 def _clinical(one: SliceType, record_type: RecordType) -> bool:
@@ -139,21 +186,24 @@ def _sealed_join(one: SliceType, record_type: RecordType, alias: str) -> str:
     )
 
 
-def _main_person(record_type: RecordType, alias: str) -> str:
+def main_person(record_type: RecordType, alias: str) -> str:
     return f"{alias}.{record_type.people[0].role}_ref" if record_type.people else "NULL::uuid"
 
 
-def _met(one: SliceType, alias: str, version: str, number: int, values: Values) -> list[str]:
+def _met(one: SliceType, record_type: RecordType, alias: str, version: str, number: int, values: Values) -> list[str]:
     """The conditions on a version; of one that was lawfully erased there is no value left, only that it met them."""
-    tests = conditions(one, alias, number, values)
+    tests = conditions(one, record_type, alias, number, values)
     if not tests:
         return []
     values[f"filter_{number}"] = filter_digest(one)
+    its = f"e.record_id = l.record_id AND e.version = {version}"
     erased = (
-        f"EXISTS (SELECT 1 FROM {{d}}.erased_version e WHERE e.record_id = l.record_id AND e.version = {version}"
-        f" AND CAST(:filter_{number} AS text) = ANY(e.met))"
+        f"EXISTS (SELECT 1 FROM {{d}}.erased_version e WHERE {its} AND CAST(:filter_{number} AS text) = ANY(e.met))"
     )
-    return [f"(coalesce({' AND '.join(tests)}, false) OR {erased})"]
+    met = f"coalesce({' AND '.join(tests)}, false)"
+    if blank_would_meet(each.op for each in one.conditions):
+        met = f"({met} AND NOT EXISTS (SELECT 1 FROM {{d}}.erased_version e WHERE {its}))"
+    return [f"({met} OR {erased})"]
 
 
 def filter_digest(one: SliceType) -> str:
@@ -162,14 +212,9 @@ def filter_digest(one: SliceType) -> str:
     return hashlib.sha256(msgspec.json.encode([one.record_type, canonical])).hexdigest()
 
 
-def conditions(one: SliceType, alias: str, number: int, values: Values) -> list[str]:
+def conditions(one: SliceType, record_type: RecordType, alias: str, number: int, values: Values) -> list[str]:
     """Tests of one slice's row filter on a version, their values bound by the filter's number."""
-    tests = []
-    for place, condition in enumerate(one.conditions):
-        if condition.op == "not_empty":
-            tests.append(f"{alias}.{condition.field} IS NOT NULL")
-        else:
-            name = f"chosen_{number}_{place}"
-            values[name] = list(condition.values)
-            tests.append(f"{alias}.{condition.field}::text = ANY(CAST(:{name} AS text[]))")
-    return tests
+    return [
+        condition_sql(record_type.by_name[each.field], each.op, each.values, alias, f"chosen_{number}_{place}", values)
+        for place, each in enumerate(one.conditions)
+    ]

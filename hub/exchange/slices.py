@@ -19,6 +19,7 @@ from hub import audit
 from hub.database import district_of, run_sql, utc_now
 from hub.errors import Conflict, CursorGone, HubError
 from hub.exchange.cursors import decode_cursor, encode_cursor
+from hub.exchange.fetched import note_fetched
 from hub.exchange.slice_sql import page_statement, slice_statement
 from hub.keyring import Keyring
 from hub.registry.permissions import Actor, Right
@@ -62,8 +63,8 @@ class Page(msgspec.Struct, frozen=True):
     erased: int = 0
 
 
-class _Range(msgspec.Struct, frozen=True):
-    """A delivery as it is kept."""
+class KeptRange(msgspec.Struct, frozen=True):
+    """A delivery as it is kept: ``from_seq`` exclusive, ``to_seq`` inclusive."""
 
     page_no: int
     from_seq: int
@@ -79,18 +80,40 @@ def read_page(
     """The page behind the cursor; the same cursor gives the same page, byte for byte, for ever."""
     subscription = open_subscription(connection, actor, context, code)
     epoch = current_epoch(connection, subscription)
-    position = _position(subscription, epoch, cursor, context.keyring.digest_key)
-    kept = _kept_page(connection, subscription, epoch, position)
-    if kept is None:
-        page, kept = _next_page(connection, context, subscription, epoch, position, min(limit, LARGEST_PAGE))
-    else:
-        page = _derive(connection, context, subscription, epoch, kept)
+    position = stands_at(subscription, epoch, cursor, context.keyring.digest_key)
+    if cursor is not None and actor.organisation == subscription.organisation:  # the hub's own look is no fetch
+        note_fetched(connection, actor, subscription, epoch, position)
+    return read_behind(connection, actor, context, subscription, epoch, position, limit)
+
+
+def read_behind(
+    connection: Connection, actor: Actor, context: FeedContext, subscription: Subscription, epoch: str, position: int,
+    limit: int,
+) -> Page:  # fmt: skip
+    """The page behind a place where a delivery ended, or the feed was empty; the subscription is opened."""
+    page = _page_behind(connection, context, subscription, epoch, position, min(limit, LARGEST_PAGE))
     if page.count:
         audit.record(
             connection, actor, Right.PULL_SLICE, subscription.code, from_seq=page.from_seq, to_seq=page.to_seq,
             count=page.count, digest=page.digest, purpose=subscription.purpose,
         )  # fmt: skip
     return page
+
+
+def _page_behind(
+    connection: Connection, context: FeedContext, subscription: Subscription, epoch: str, position: int, limit: int
+) -> Page:
+    """The page kept from here, else the next one; what another reader took meanwhile is the same for both."""
+    for _ in range(2):
+        kept = _kept_page(connection, subscription, epoch, position)
+        if kept is not None:
+            return derive_page(connection, context, subscription, epoch, kept)
+        page = _next_page(connection, context, subscription, epoch, position, limit)
+        if page is not None:
+            return page
+    if position < _last_delivery(connection, subscription, epoch)[1]:
+        raise _gone(subscription)
+    raise Conflict("另一个程序正在读取同一订阅，请稍后重试。 Another reader took this page: try again.")
 
 
 def open_subscription(connection: Connection, actor: Actor, context: FeedContext, code: str) -> Subscription:
@@ -103,7 +126,8 @@ def current_epoch(connection: Connection, subscription: Subscription) -> str:
     return f"{run_sql(connection, 'SELECT epoch FROM {d}.feed_head')[0][0]}.{subscription.epoch}"
 
 
-def _position(subscription: Subscription, epoch: str, cursor: str | None, key: bytes) -> int:
+def stands_at(subscription: Subscription, epoch: str, cursor: str | None, key: bytes) -> int:
+    """How far the reader has read, by the cursor it shows; CursorGone if that is another epoch's."""
     if cursor is None:
         return subscription.start_seq
     position = decode_cursor(key, cursor)
@@ -116,7 +140,7 @@ def _gone(subscription: Subscription) -> CursorGone:
     return CursorGone(subscription.code, snapshot_url=f"/v1/subscriptions/{subscription.code}/snapshot")
 
 
-def _kept_page(connection: Connection, subscription: Subscription, epoch: str, position: int) -> _Range | None:
+def _kept_page(connection: Connection, subscription: Subscription, epoch: str, position: int) -> KeptRange | None:
     """The page already delivered from here; a bookmark lies in the empty beginning of the page behind it."""
     rows = run_sql(
         connection,
@@ -127,7 +151,7 @@ def _kept_page(connection: Connection, subscription: Subscription, epoch: str, p
         epoch=epoch,
         position=position,
     )
-    return _Range(*rows[0]) if rows else None  # type: ignore[arg-type]
+    return KeptRange(*rows[0]) if rows else None  # type: ignore[arg-type]
 
 
 def _last_delivery(connection: Connection, subscription: Subscription, epoch: str) -> tuple[int, int, int]:
@@ -144,32 +168,26 @@ def _last_delivery(connection: Connection, subscription: Subscription, epoch: st
 
 def _next_page(
     connection: Connection, context: FeedContext, subscription: Subscription, epoch: str, position: int, limit: int
-) -> tuple[Page, _Range | None]:
-    """A page nobody has had yet; it is kept as a range when it holds something."""
+) -> Page | None:
+    """A page nobody has had yet; it is kept as a range when it holds something. None where one is kept by now."""
     page_no, end, first = _last_delivery(connection, subscription, epoch)
     if position < end:
-        raise _gone(subscription)
+        return None
     definition = subscription.definition
     found = _run_page(connection, context, definition, position, None, limit, first)
-    kept = _Range(page_no + 1, end, found.to_seq, first, found.count, found.digest)
+    kept = KeptRange(page_no + 1, end, found.to_seq, first, found.count, found.digest)
     if found.count and not _keep(connection, subscription, epoch, kept, "page"):
-        raise Conflict("另一个程序正在读取同一订阅，请稍后重试。 Another reader took this page: try again.")
+        return None
     following = encode_cursor(context.keyring.digest_key, subscription.subscription_id, epoch, found.to_seq)
-    page = Page(
-        epoch,
-        position,
-        found.to_seq,
-        first,
-        found.count,
-        found.digest,
-        following,
-        found.to_seq < found.head,
+    return Page(
+        epoch, position, found.to_seq, first, found.count, found.digest, following, found.to_seq < found.head,
         found.changes,
-    )
-    return page, kept
+    )  # fmt: skip
 
 
-def _derive(connection: Connection, context: FeedContext, subscription: Subscription, epoch: str, kept: _Range) -> Page:
+def derive_page(
+    connection: Connection, context: FeedContext, subscription: Subscription, epoch: str, kept: KeptRange
+) -> Page:
     """A page delivered before, again."""
     found = _run_page(
         connection, context, subscription.definition, kept.from_seq, kept.to_seq, None, kept.first_delivery_no
@@ -184,7 +202,7 @@ def _derive(connection: Connection, context: FeedContext, subscription: Subscrip
     )  # fmt: skip
 
 
-def _count_erased(connection: Connection, definition: SliceDefinition, kept: _Range) -> int:
+def _count_erased(connection: Connection, definition: SliceDefinition, kept: KeptRange) -> int:
     """Changes of the page that told of a version whose values are gone."""
     rows = run_sql(
         connection,
@@ -249,7 +267,7 @@ def open_sealed(payload: dict[str, object], names: list[str], keyring: Keyring) 
     payload.update({name: inside.get(name) for name in names})
 
 
-def _keep(connection: Connection, subscription: Subscription, epoch: str, kept: _Range, kind: str) -> bool:
+def _keep(connection: Connection, subscription: Subscription, epoch: str, kept: KeptRange, kind: str) -> bool:
     rows = run_sql(
         connection,
         "INSERT INTO {d}.delivery (subscription_id, epoch, page_no, kind, definition_version, from_seq, to_seq,"
@@ -301,7 +319,7 @@ def snapshot(connection: Connection, actor: Actor, context: FeedContext, code: s
         digest.update(line.encode())
         count += 1
         yield line + "\n"
-    kept = _Range(page_no + 1, end, seq, first, count, digest.hexdigest())
+    kept = KeptRange(page_no + 1, end, seq, first, count, digest.hexdigest())
     if not _keep(connection, subscription, epoch, kept, "snapshot"):
         raise Conflict(
             "另一个程序正在读取同一订阅，请稍后重试。 Another reader is at work on this subscription: try again."

@@ -27,6 +27,7 @@ from hub.operations.provisioning import require_current
 from hub.operations.row_security import policies
 from hub.people.profiles import lag
 from hub.settings import Settings
+from hub.sharing.alarms import count_alarms
 from mappings.catalogue import Catalogue
 
 State = Literal["ok", "warn", "fail"]
@@ -301,6 +302,13 @@ def _channels_work(patient: Patient) -> Finding:
     return _finding("D_CHANNELS", "warn" if declared else "ok", "对外通道 channels", ", ".join(declared), fix)
 
 
+def _sharing_is_fresh(patient: Patient) -> Finding:
+    """Slices move, sources speak, channels work, corrections are acknowledged."""
+    told = ", ".join(f"{kind} {count}" for kind, count, _ in count_alarms(patient.connection))
+    fix = "hub freshness 查看是谁、从何时起。 hub freshness says whose, and since when."
+    return _finding("D_FRESHNESS", "warn" if told else "ok", "共享时效 what is shared is fresh", told, fix)
+
+
 def _notices_go_out(patient: Patient) -> Finding:
     """The ways that are set up work, and nothing was given up lately."""
     problems = [problem for problem in (mail_problem(patient.settings), sms_problem(patient.settings)) if problem]
@@ -355,6 +363,7 @@ _ABOUT_THE_DATABASE: tuple[Question, ...] = (
     _files_are_there,
     _raw_files_expire,
     _channels_work,
+    _sharing_is_fresh,
     _notices_go_out,
     _towns_can_be_told,
     _profiles_follow,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+import msgspec
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -14,12 +15,15 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import ProgrammingError
 
 import hub.migrations
-from hub.database import Database, driver, run_sql
+from hub.database import Database, driver, run_sql, utc_now
 from hub.errors import HubError, PendingMigration
 from hub.operations.record_tables import reconcile
 from hub.operations.row_security import enforce
 from hub.people.verification_sql import SIGNATURE, verification_function
+from hub.registry.permissions import SYSTEM_ACTOR
+from hub.registry.working_days import load_calendar
 from hub.settings import Settings
+from hub.sharing.entries import follow_record_types, today_in
 from mappings.catalogue import Catalogue
 
 
@@ -47,6 +51,7 @@ def provision(owner_url: str, settings: Settings, catalogue: Catalogue) -> None:
             _let_worker_refresh_statistics(connection)
             _let_people_be_verified(connection, catalogue)
             _begin_feed(connection, settings.district)
+            _publish_entries(connection, settings, catalogue)
             _note_catalogue(connection, catalogue)
             _grant(connection, settings.district)
             enforce(connection, catalogue)
@@ -147,6 +152,13 @@ def _begin_feed(connection: Connection, district: str) -> None:
     )
 
 
+def _publish_entries(connection: Connection, settings: Settings, catalogue: Catalogue) -> None:
+    """The data catalogue follows the record types: what is new is published, what changed is due."""
+    now, migration = utc_now(), msgspec.structs.replace(SYSTEM_ACTOR, name="migration")
+    today = today_in(settings, now)
+    follow_record_types(connection, migration, catalogue, load_calendar(settings), now, today)
+
+
 def _note_catalogue(connection: Connection, catalogue: Catalogue) -> None:
     run_sql(connection, f"COMMENT ON TABLE {{d}}.feed_head IS 'catalogue {catalogue.version}'")
 
@@ -207,6 +219,7 @@ _GRANTS = (
     "GRANT INSERT ON {d}.subscription_event, {d}.slice_export, {d}.certificate TO hub_app, hub_care",
     "REVOKE UPDATE, DELETE ON {d}.certificate, {d}.slice_export, {d}.subscription_event FROM hub_worker",
     "REVOKE SELECT ON {d}.feed_reader, {d}.erasure FROM hub_app",
+    "GRANT SELECT (person_id, submission_id) ON {d}.erasure TO hub_app",  # the disclosure ledger of somebody erased
     "REVOKE SELECT ON {d}.feed_reader, {d}.erasure, {d}.verification, {d}.person_pair FROM hub_care",
     "REVOKE SELECT ON {d}.audit, {d}.audit_seal, {d}.audit_archive, {d}.difference, {d}.operation FROM hub_app",
     "REVOKE INSERT, UPDATE, DELETE ON {d}.audit_archive FROM hub_worker",

@@ -172,6 +172,10 @@ def _indexes(record_type: RecordType) -> Iterator[str]:
             f"CREATE INDEX IF NOT EXISTS ix_rec_{code}_{role.role} ON {{d}}.rec_{code} ({role.role}_ref)"
             f" WHERE {role.role}_ref IS NOT NULL"
         )
+        yield (  # whom earlier versions named
+            f"CREATE INDEX IF NOT EXISTS ix_rec_{code}_history_{role.role} ON {{d}}.rec_{code}_history"
+            f" ({role.role}_ref) WHERE {role.role}_ref IS NOT NULL"
+        )
 
 
 def _household_index(catalogue: Catalogue) -> Iterator[str]:

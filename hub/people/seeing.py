@@ -23,7 +23,8 @@ from hub.registry.masking import View
 from hub.registry.organisations import AREA_KINDS
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import Scope, is_care_only, open_persons, open_slice, reach_of, scope_for, types_by_area
-from hub.registry.slice_definition import Condition, SliceDefinition, SliceType, check_definition
+from hub.registry.slice_conditions import Values, condition_sql
+from hub.registry.slice_definition import SliceDefinition, SliceType, check_definition
 from hub.registry.subscriptions import Subscription, list_subscriptions
 from hub.tables import subscription
 from hub.tables.version_sql import event_day
@@ -33,7 +34,6 @@ from mappings.timeline_shapes import Household
 _CLOSED: Reach = {"types": "", "areas": "", "care": "", "persons": "", "identifier": ""}
 _AREAS: ColumnElement[Any] = literal_column("v.areas")
 _SOURCE: ColumnElement[Any] = literal_column("v.source")
-Values = dict[str, object]
 
 
 class SeenRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,12 +203,17 @@ def _slice_parts(definition: SliceDefinition, catalogue: Catalogue) -> Iterator[
 
 
 def _slice_part(one: SliceType, record_type: RecordType, definition: SliceDefinition, number: int) -> Part:
+    """Masked fields are not among them: a page that puts values into words has no use for half of one."""
     values: Values = {}
-    tests = ["NOT v.voided", *(_condition(each, f"{number}_{at}", values) for at, each in enumerate(one.conditions))]
+    tests = ["NOT v.voided"]
+    for at, each in enumerate(one.conditions):
+        field, bind = record_type.by_name[each.field], f"chosen_{number}_{at}"
+        tests.append(condition_sql(field, each.op, each.values, "v", bind, values))
     if definition.areas is not None:
         tests.append(f"v.areas && CAST(:areas_{number} AS integer[])")
         values[f"areas_{number}"] = list(definition.areas)
-    fields = tuple(name for name in one.fields if not record_type.by_name[name].clinical)
+    closed = {field.name for field in record_type.clinical_fields} | {*one.masked}
+    fields = tuple(name for name in one.fields if name not in closed)
     roles = tuple(_roles_told(record_type, fields))
     return Part(record_type=record_type, fields=fields, roles=roles, rows=" AND ".join(tests), values=values)
 
@@ -219,13 +224,6 @@ def _roles_told(record_type: RecordType, fields: Iterable[str]) -> Iterator[str]
         numbers = {each.field for each in role.identifiers if record_type.by_name[each.field].role == role.role}
         if place == 0 or numbers & {*fields}:
             yield role.role
-
-
-def _condition(condition: Condition, name: str, values: Values) -> str:
-    if condition.op == "not_empty":
-        return f"v.{condition.field} IS NOT NULL"
-    values[f"chosen_{name}"] = list(condition.values)
-    return f"v.{condition.field}::text = ANY (CAST(:chosen_{name} AS text[]))"
 
 
 # ---- looking ----

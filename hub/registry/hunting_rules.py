@@ -18,21 +18,28 @@ BIRTH_TYPES = frozenset(
         "immunisation_enrol",
         "adoption",
         "fertility_registration",
+        "town_arrival",  # a town's finds, births among them
         *CARE_ONLY_TYPES,
     }
 )
 
-# What a condition asks about, told by the words of its field's name.
+# What a condition asks about, told by the words of its field's name; how it asks (one of, from, empty ...) is no matter.
 _SUBJECTS: dict[str, frozenset[str]] = {
-    "marriage": frozenset({"marital", "married", "marriage"}),
+    "marriage": frozenset({"marital", "married", "marriage", "divorce", "divorced", "relation", "spouse"}),
     "childbearing": frozenset(
         {"parity", "para", "gravida", "plurality", "children", "pregnancy", "pregnant", "lmp", "edd", "planned"}
     ),
     "contraception": frozenset({"contraception", "contraceptive", "sterilisation", "iud"}),
-    "parent": frozenset({"mother", "father", "woman", "husband", "follow", "relation"}),
-    "sex": frozenset({"sex"}),
-    "age": frozenset({"birth"}),
+    "parent": frozenset(
+        {"mother", "father", "parent", "adopter", "guardian", "woman", "husband", "wife", "follow", "relation"}
+    ),
+    "sex": frozenset({"sex", "gender"}),
+    "age": frozenset({"birth", "birthday", "age"}),
 }
+# Fields whose name does not say it: of which kind a marriage or a divorce is.
+_BY_PLACE = {("marriage", "kind"): "marriage", ("divorce", "mode"): "marriage"}
+# Whose birth date or marriage it is says of which sex they are.
+_OF_ONE_SEX = frozenset({"female", "male", "woman", "man", "wife", "husband", "mother", "father"})
 _AREA_WORDS = frozenset({"div", "area", "facility", "certificate", "cert"})  # where, or which paper: never whom
 
 
@@ -81,11 +88,22 @@ HUNTING_RULES = (
 )
 
 
-def broken_hunting_rule(asked: Iterable[tuple[str, frozenset[str]]]) -> HuntingRule | None:
-    """The first rule a slice breaks, given each record type and the fields its conditions look at."""
+def broken_hunting_rule(
+    asked: Iterable[tuple[str, frozenset[str]]], whether: frozenset[tuple[str, str]] = frozenset()
+) -> HuntingRule | None:
+    """The first rule a slice breaks, given each record type and the fields its conditions look at.
+
+    ``whether``: type and field where what is asked is whether it is filled. That tells of whom even where the value
+    would only say where: a father without a place is no father.
+    """
     wanted = list(asked)
     types = frozenset(record_type for record_type, _ in wanted)
-    subjects = frozenset(subject for _, fields in wanted for name in fields for subject in _asks_about(name))
+    subjects = frozenset(
+        subject
+        for record_type, fields in wanted
+        for name in fields
+        for subject in _asks_about(record_type, name, (record_type, name) in whether)
+    )
     return next((rule for rule in HUNTING_RULES if _breaks(rule, types, subjects)), None)
 
 
@@ -93,8 +111,20 @@ def _breaks(rule: HuntingRule, types: frozenset[str], subjects: frozenset[str]) 
     return rule.asks <= subjects and (not rule.types or bool(rule.types & types))
 
 
-def _asks_about(field: str) -> set[str]:
+def _asks_about(record_type: str, field: str, whether: bool) -> set[str]:
     words = set(field.split("_"))
-    if words & _AREA_WORDS:
+    if words & _AREA_WORDS and not whether:
         return set()
-    return {subject for subject, told_by in _SUBJECTS.items() if words & told_by}
+    subjects = {subject for subject, told_by in _SUBJECTS.items() if words & told_by}
+    return subjects | {_BY_PLACE[record_type, field]} if (record_type, field) in _BY_PLACE else subjects
+
+
+def implied_by(record_type: str, field: str) -> frozenset[str]:
+    """What else a condition on this field picks people by: whose birth date or marriage it is says of which sex they are.
+
+    A comparison holds it against everybody alike and picks nobody by it: only slices are asked this.
+    """
+    one_sex = bool({*field.split("_")} & _OF_ONE_SEX)
+    return (
+        frozenset({"sex"}) if one_sex and _asks_about(record_type, field, False) & {"age", "marriage"} else frozenset()
+    )

@@ -61,7 +61,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     actor: Actor
 
 
-_DESK_OF_A_SYSTEM = {Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON, Right.WORK_CHALLENGE}
+_DESK_OF_A_SYSTEM = {
+    Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON, Right.WORK_CHALLENGE, Right.READ_DISCLOSURES,
+    Right.ASK_SLICE, Right.ANSWER_SLICE,
+}  # fmt: skip
 
 
 def rights_a_key_may_have(its: Organisation) -> frozenset[Right]:

@@ -10,15 +10,17 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
 
 from hub import audit
-from hub.database import new_uuid, utc_now
+from hub.database import district_of, new_uuid, utc_now
 from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
 from hub.registry.areas import AreaIndex, load_area_index
+from hub.registry.hunting_together import refuse_hunting_together
+from hub.registry.masking import mask_within
 from hub.registry.organisations import Organisation, load_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.registry.scope import open_slice
 from hub.registry.slice_definition import OWN_AREA_KINDS, SliceDefinition, check_definition, definition_digest
-from hub.tables import catalogue_entry, subscription, subscription_version
+from hub.tables import catalogue_entry, subscription, subscription_event, subscription_version
 from hub.tables import organisation as organisation_table
 from mappings.catalogue import Catalogue
 
@@ -87,50 +89,103 @@ def create_subscription(
     definition: SliceDefinition,
     terms: Terms,
     start_seq: int = 0,
+    freshness_hours: int | None = None,
 ) -> Subscription:
     """A new subscription; it reads the log from after ``start_seq``."""
     require(actor, Right.MANAGE_REGISTRY, Right.OPERATE)
     _refuse_incomplete(terms, code=code, title=title)
-    _check(connection, catalogue, load_organisation(connection, organisation), definition)
+    _check(connection, catalogue, load_organisation(connection, organisation), definition, code)
     _refuse_taken(connection, code)
     row = {"subscription_id": new_uuid(), "code": code, "organisation": organisation, "title": title, "state": "active"}
     its = {
         "start_seq": start_seq,
         "created_at": utc_now(),
         "providers": providers_of(connection, definition, catalogue),
+        "freshness_hours": freshness_hours,
     }
     connection.execute(insert(subscription), [row | its])
     _write_version(connection, row["subscription_id"], 1, definition, terms)
+    _write_event(connection, actor, row["subscription_id"], "approved")
     _record(connection, actor, code, "create", organisation=organisation, definition=definition_digest(definition))
     return load_subscription(connection, code)
 
 
 def change_subscription(
-    connection: Connection, actor: Actor, catalogue: Catalogue, code: str, *, definition: SliceDefinition, terms: Terms
+    connection: Connection,
+    actor: Actor,
+    catalogue: Catalogue,
+    code: str,
+    *,
+    definition: SliceDefinition,
+    terms: Terms,
+    freshness_hours: int | None = None,
 ) -> Subscription:
     """A new version. Its rights changed, so a new epoch begins: the subscriber takes a snapshot, then goes on."""
     require(actor, Right.MANAGE_REGISTRY, Right.OPERATE)
-    known = _locked(connection, code)
+    known = _hold_open(connection, code)
     _refuse_incomplete(terms)
-    if known.state == "ended":
-        raise Conflict(f"订阅 {code} 已终止。 Subscription {code} has ended.")
-    _check(connection, catalogue, load_organisation(connection, known.organisation), definition)
+    _check(connection, catalogue, load_organisation(connection, known.organisation), definition, code)
     _write_version(connection, known.subscription_id, known.version + 1, definition, terms)
-    providers = providers_of(connection, definition, catalogue)
-    _update(connection, known, {"version": known.version + 1, "epoch": known.epoch + 1, "providers": providers})
+    its = {"providers": providers_of(connection, definition, catalogue), "epoch": known.epoch + 1}
+    its |= {"freshness_hours": known.freshness_hours if freshness_hours is None else freshness_hours}
+    _update(connection, known, {"version": known.version + 1} | its)
+    _write_event(connection, actor, known.subscription_id, "changed")
     _record(connection, actor, code, "change", version=known.version + 1, definition=definition_digest(definition))
     return load_subscription(connection, code)
 
 
-def set_state(connection: Connection, actor: Actor, code: str, state: SubscriptionState) -> Subscription:
+def renew_subscription(
+    connection: Connection,
+    actor: Actor,
+    catalogue: Catalogue,
+    code: str,
+    *,
+    terms: Terms,
+    freshness_hours: int | None = None,
+) -> Subscription:
+    """A new version with new terms for the same slice: the epoch stays, so the subscriber reads on where it was."""
+    require(actor, Right.MANAGE_REGISTRY, Right.OPERATE)
+    known = _hold_open(connection, code)
+    _refuse_incomplete(terms)
+    _check(connection, catalogue, load_organisation(connection, known.organisation), known.definition, code)
+    _write_version(connection, known.subscription_id, known.version + 1, known.definition, terms)
+    fresh = known.freshness_hours if freshness_hours is None else freshness_hours
+    _update(connection, known, {"version": known.version + 1, "freshness_hours": fresh})
+    _write_event(connection, actor, known.subscription_id, "renewed")
+    _record(connection, actor, code, "renew", version=known.version + 1, expires_on=terms.expires_on)
+    return load_subscription(connection, code)
+
+
+def _hold_open(connection: Connection, code: str) -> Subscription:
+    known = _locked(connection, code)
+    if known.state == "ended":
+        raise Conflict(f"订阅 {code} 已终止。 Subscription {code} has ended.")
+    return known
+
+
+def set_state(
+    connection: Connection, actor: Actor, code: str, state: SubscriptionState, reason: str = ""
+) -> Subscription:
     """Suspend, resume or end; an ended subscription stays ended."""
     require(actor, Right.MANAGE_REGISTRY, Right.OPERATE)
     known = _locked(connection, code)
     if state not in NEXT_STATES[known.state]:
         raise Conflict(f"订阅 {code} 现为 {known.state}，不能改为 {state}。 It cannot become {state}.")
     _update(connection, known, {"state": state})
+    _write_event(connection, actor, known.subscription_id, "resumed" if state == "active" else state, reason)
     _record(connection, actor, code, state)
     return load_subscription(connection, code)
+
+
+def note_event(connection: Connection, actor: Actor, known: Subscription, what: str, reason: str = "") -> None:
+    """What happened to a subscription without changing it: it lapsed, its provider asks that it be stopped."""
+    _write_event(connection, actor, known.subscription_id, what, reason)
+    _record(connection, actor, known.code, what)
+
+
+def _write_event(connection: Connection, actor: Actor, subscription_id: object, what: str, reason: str = "") -> None:
+    row = {"event_id": new_uuid(), "subscription_id": subscription_id, "what": what, "by": actor.name}
+    connection.execute(insert(subscription_event), [row | {"reason": mask_within(reason), "at": utc_now()}])
 
 
 def _refuse_incomplete(terms: Terms, **named: str) -> None:
@@ -140,9 +195,12 @@ def _refuse_incomplete(terms: Terms, **named: str) -> None:
         raise BadRequest(f"缺少：{'、'.join(missing)}。 Missing: {', '.join(missing)}.", missing=missing)
 
 
-def _check(connection: Connection, catalogue: Catalogue, its: Organisation, definition: SliceDefinition) -> None:
+def _check(
+    connection: Connection, catalogue: Catalogue, its: Organisation, definition: SliceDefinition, code: str
+) -> None:
     areas = load_area_index(connection)
     check_definition(definition, catalogue, its.kind, its.area_ids(areas))
+    refuse_hunting_together(connection, its.code, definition, code)
     _refuse_unknown_areas(definition, areas)
 
 
@@ -158,13 +216,25 @@ def _refuse_taken(connection: Connection, code: str) -> None:
 
 
 def providers_of(connection: Connection, definition: SliceDefinition, catalogue: Catalogue) -> list[str]:
-    """Whose record types a slice names: by the data catalogue, else the sources of the record type."""
+    """Whose record types a slice names: by the data catalogue, else the sources of the record type.
+
+    For a source that is no organisation but a kind of them, such as every town, stands the bureau.
+    """
     named = [one.record_type for one in definition.record_types]
     query = select(catalogue_entry.c.record_type, catalogue_entry.c.provider)
     kept = {
         code: {provider} for code, provider in connection.execute(query.where(catalogue_entry.c.record_type.in_(named)))
     }
-    return sorted({each for code in named for each in kept.get(code, catalogue.record_types[code].sources)})
+    theirs = {each for code in named for each in kept.get(code, catalogue.record_types[code].sources)}
+    return sorted(_organisations_or_bureau(connection, theirs))
+
+
+def _organisations_or_bureau(connection: Connection, named: set[str]) -> set[str]:
+    its = organisation_table.c
+    query = select(its.code, its.kind).where(its.enabled, its.district == district_of(connection).strip('"'))
+    kinds = {row.code: row.kind for row in connection.execute(query.order_by(its.code))}
+    bureau = [code for code, kind in kinds.items() if kind == "bureau"][:1]
+    return named & kinds.keys() | set(bureau if named - kinds.keys() else ())
 
 
 def _write_version(

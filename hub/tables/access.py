@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -153,6 +154,11 @@ audit = Table(
     CheckConstraint("outcome IN ('done','refused','failed')", name="outcome_known"),
     Index("ix_audit_at", "at"),
     Index("ix_audit_actor", "actor", "at"),
+    Index(  # who looked at one person: few lines among many
+        "ix_audit_look",
+        "object",
+        postgresql_where=text("act IN ('read-person', 'judge-person', 'work-comparison', 'unmask')"),
+    ),
     schema=DISTRICT,
 )
 

@@ -60,6 +60,7 @@ change_log = Table(
     Column("areas_after", ARRAY(Integer)),
     Column("submission_id", Uuid, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Index("ix_change_log_record", "record_id"),  # what happened to one record: the disclosure ledger
     schema=DISTRICT,
 )
 
@@ -139,5 +140,6 @@ delivery = Table(
     Column("fetched_by", Text),
     Index("ix_delivery_from", "subscription_id", "epoch", "from_seq"),
     Index("ix_delivery_unacknowledged", "delivered_at", postgresql_where=text("acknowledged_at IS NULL AND count > 0")),
+    Index("ix_delivery_unfetched", "subscription_id", "epoch", "to_seq", postgresql_where=text("fetched_at IS NULL")),
     schema=DISTRICT,
 )

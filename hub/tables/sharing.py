@@ -97,6 +97,8 @@ licence_answer = Table(
     Column("reply_by", Date, nullable=False),  # 1 or 10 working days
     Column("extension_days", Integer, nullable=False, server_default="0"),  # asked for, at most 10 working days
     Column("extension_reason", Text, nullable=False, server_default=""),
+    Column("extension_by", Text),
+    Column("reminded_on", Date),  # by the bureau
     Column("consented_at", DateTime(timezone=True)),  # the bureau's consent; reply_by is then the later day
     Column("consented_by", Text),
     Column("reason", Text, nullable=False, server_default=""),  # of a refusal, or conditions of an approval
@@ -170,11 +172,15 @@ copy_check = Table(
     metadata,
     Column("check_id", Uuid, primary_key=True),
     Column("subscription_id", Uuid, nullable=False),
-    Column("seq", BigInteger, nullable=False),  # head when it began
-    Column("records", BigInteger, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("definition_version", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # where the receiver stands; the slice is taken as it was there
+    Column("records", BigInteger, nullable=False),  # of the slice
+    Column("parts", Integer, nullable=False, server_default="0"),  # parts of rows compared: one sent again is not counted
     Column("missing", Integer, nullable=False, server_default="0"),
     Column("surplus", Integer, nullable=False, server_default="0"),
     Column("different", Integer, nullable=False, server_default="0"),
+    Column("repaired", ARRAY(Uuid), nullable=False, server_default="{}"),  # records told again, as of seq; few
     Column("finished", Boolean, nullable=False, server_default="false"),
     Column("begun_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),

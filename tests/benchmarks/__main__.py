@@ -7,12 +7,14 @@ from pathlib import Path
 
 from mappings.catalogue import load_catalogue
 from tests.benchmarks import (
+    copy_check,
     feed,
     line,
     matching_peers,
     memory,
     people_attributes,
     people_comparisons,
+    people_disclosures,
     people_timeline,
     people_verification,
     reading,
@@ -21,6 +23,7 @@ from tests.benchmarks import (
     sftp,
     trust,
 )
+from tests.benchmarks.ground import shared_ground
 from tests.benchmarks.report import Report
 
 BENCHMARKS = {
@@ -37,7 +40,9 @@ BENCHMARKS = {
     "matching": matching_peers.measure,
     "rounds": rounds.measure,
     "rolls": rolls.measure,
+    "copy_check": copy_check.measure,
 }
+ALONE = {"disclosures": people_disclosures.measure}  # only when named: a hub of its own, and a story to live first
 
 
 def main() -> None:
@@ -45,8 +50,9 @@ def main() -> None:
     wanted = _arguments()
     report = Report(rows=wanted.rows)
     catalogue = load_catalogue()
-    for name in wanted.names or BENCHMARKS:
-        BENCHMARKS[name](report, catalogue, wanted.repeats)
+    with shared_ground(catalogue):
+        for name in wanted.names or BENCHMARKS:
+            (BENCHMARKS | ALONE)[name](report, catalogue, wanted.repeats)
     report.print()
     if wanted.json:
         report.write(wanted.json)
@@ -54,7 +60,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="all when none is named")
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, *ALONE, []], help="all when none is named")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)

@@ -86,15 +86,32 @@ class Ground:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+_shared: list[Ground] = []  # while one run of several benchmarks goes on
+
+
 @contextmanager
 def ground(catalogue: Catalogue) -> Iterator[Ground]:
-    """Lay the ground in a temporary home, and clear it away."""
+    """Lay the ground in a temporary home and clear it away; where a run shares it, the one that lies already."""
+    if _shared:
+        yield _shared[0]
+        return
     with temporary_home() as home:
         laid = Ground(home, catalogue)
         try:
             yield laid
         finally:
             laid.cluster.stop()
+
+
+@contextmanager
+def shared_ground(catalogue: Catalogue) -> Iterator[None]:
+    """Every benchmark inside stands on one server, each in registers of its own."""
+    with ground(catalogue) as laid:
+        _shared.append(laid)
+        try:
+            yield
+        finally:
+            _shared.clear()
 
 
 @contextmanager

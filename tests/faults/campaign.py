@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -32,34 +31,17 @@ from hub.keyring import Keyring
 from hub.operations.provisioning import provision
 from mappings.catalogue import Catalogue, load_catalogue
 from tests.conftest import execute, test_settings
-from tests.faults import feed_harness
+from tests.faults import delivery_campaign, feed_harness
 from tests.faults.crowd import wrong_in_a_crowd
 from tests.faults.cuts import Cuts
 from tests.faults.forks import Forks
 from tests.faults.kills import CLIENT_POINTS, KILLED, WORKER_POINTS, KilledHub, kill_sender, kill_worker
+from tests.faults.tally import Tally
 from tests.sftp_door import door_open, founded_door
 
 _LONGEST_LIFE_SECONDS = 1.5
 _TRIALS_A_HUB = 10
 _LINES_AT_ONCE = 100
-
-
-@dataclass
-class Tally:
-    """One line of the table."""
-
-    fault: str
-    kills: int = 0
-    trials: int = 0
-    damaged: list[str] = field(default_factory=list)
-    recovery: list[float] = field(default_factory=list)
-
-    def line(self) -> str:
-        slow = sorted(self.recovery) or [0.0]
-        percentile = [slow[min(int(len(slow) * share), len(slow) - 1)] for share in (0.5, 0.95)]
-        bound = f"< {300 / self.kills:.2f} %" if self.kills > 3 and not self.damaged else "-"
-        times = " / ".join(f"{seconds:.2f}" for seconds in (*percentile, slow[-1]))
-        return f"| {self.fault} | {self.trials} | {self.kills} | {len(self.damaged)} | {bound} | {times} |"
 
 
 class Campaign:
@@ -183,6 +165,16 @@ class Campaign:
         print(tally.line(), file=sys.stderr, flush=True)
         return tally
 
+    def of_delivery(self, trials: int, seed: int) -> list[Tally]:
+        """Receivers killed at every point, webhooks unheard, SFTP deliveries cut."""
+        name = f"campaign_{next(self._numbers)}"
+        execute(self.cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
+        tallies = delivery_campaign.run_all(
+            self.cluster.urls(name), self.home / name, self.catalogue, trials, trials, seed
+        )
+        execute(self.cluster, f"DROP DATABASE {name} WITH (FORCE)")
+        return tallies
+
     def feed(self, seconds: float, seed: int) -> feed_harness.Verdict:
         """The feed under sixteen writers, with its control."""
         with self.hub() as hub:
@@ -225,6 +217,7 @@ def main() -> int:
         tallies += [campaign.at_sender_point(point, asked.trials) for point in CLIENT_POINTS]
         tallies += [campaign.at_random(asked.random), campaign.of_postgres(asked.postgres)]
         tallies += [campaign.of_lines(asked.cuts, asked.seed), campaign.of_crowd(asked.crowd)]
+        tallies += campaign.of_delivery(asked.trials, asked.seed)
         verdict = campaign.feed(asked.feed_seconds, asked.seed)
     print(_table(tallies, verdict, asked.seed))
     return 0 if verdict.is_clean and not any(tally.damaged for tally in tallies) else 1

@@ -46,6 +46,15 @@ def _extend_subscriptions(district: str) -> None:
         "ix_delivery_unacknowledged", "delivery", ["delivered_at"], schema=district,
         postgresql_where=sa.text("acknowledged_at IS NULL AND count > 0"),
     )  # fmt: skip
+    op.create_index(
+        "ix_delivery_unfetched", "delivery", ["subscription_id", "epoch", "to_seq"], schema=district,
+        postgresql_where=sa.text("fetched_at IS NULL"),
+    )  # fmt: skip
+    op.create_index("ix_change_log_record", "change_log", ["record_id"], schema=district)
+    op.create_index(
+        "ix_audit_look", "audit", ["object"], schema=district,
+        postgresql_where=sa.text("act IN ('read-person', 'judge-person', 'work-comparison', 'unmask')"),
+    )  # fmt: skip
 
 
 def _make_catalogue_entry(district: str) -> None:
@@ -154,6 +163,8 @@ def _make_licence_answer(district: str) -> None:
         sa.Column("reply_by", sa.Date(), nullable=False),
         sa.Column("extension_days", sa.Integer(), server_default="0", nullable=False),
         sa.Column("extension_reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("extension_by", sa.Text(), nullable=True),
+        sa.Column("reminded_on", sa.Date(), nullable=True),
         sa.Column("consented_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("consented_by", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
@@ -241,11 +252,15 @@ def _make_copy_check(district: str) -> None:
         "copy_check",
         sa.Column("check_id", sa.Uuid(), nullable=False),
         sa.Column("subscription_id", sa.Uuid(), nullable=False),
+        sa.Column("epoch", sa.Text(), nullable=False),
+        sa.Column("definition_version", sa.Integer(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("records", sa.BigInteger(), nullable=False),
+        sa.Column("parts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("missing", sa.Integer(), server_default="0", nullable=False),
         sa.Column("surplus", sa.Integer(), server_default="0", nullable=False),
         sa.Column("different", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("repaired", postgresql.ARRAY(sa.Uuid()), server_default="{}", nullable=False),
         sa.Column("finished", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),

@@ -1,0 +1,128 @@
+"""完整性证明: those issued, one to print with its four figures and what is open, and issuing one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from admin.desk_forms import FORM, Asking, Choice, Field, Form, detail_of, field_of, gaps, typed
+from admin.language import N_
+from admin.pages import go, show
+from hub.database import Database
+from hub.errors import BadRequest
+from hub.exchange.slices import FeedContext
+from hub.keyring import Keyring
+from hub.registry.organisations import list_organisations
+from hub.registry.permissions import Right
+from hub.registry.scope import reach_of
+from hub.settings import Settings
+from hub.sharing.certificates import issue_certificate, list_certificates, list_issuable, load_certificate
+from mappings.catalogue import Catalogue
+
+_READ = {"right": Right.READ_SHARING}
+WHYS = {
+    "never_delivered": N_("尚未下发：请继续读取变动；更换版本后请先取全量"),
+    "not_fetched": N_("已下发，尚未取走：请用上次的游标继续读取"),
+    "not_acknowledged": N_("已取走，尚未签收：请核对摘要后签收"),
+    "mismatch": N_("签收摘要不一致：请重新取这些编号，核对后再签收"),
+    "differs": N_("下发数与变动日志不一致：请联系枢纽运维"),
+    "broken": N_("下发记录不连续：请联系枢纽运维"),
+}
+
+
+class CertificateController(Controller):
+    """/certificates."""
+
+    path = "/certificates"
+
+    @get("/", opt=_READ, sync_to_thread=True)
+    def read_all(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        subscription: FromQuery[str] = "",
+    ) -> Response[str]:
+        return _show_list(request, database, settings, subscription)
+
+    @post("/", opt=_READ, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def issue(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        keyring: NamedDependency[Keyring],
+        form: Form,
+    ) -> Response[Any]:
+        fields = _fields(())
+        given = typed(fields, form)
+        if errors := gaps(fields, given):
+            return _show_list(request, database, settings, "", given, errors)
+        context = FeedContext(catalogue, keyring, settings.page_window)
+        try:
+            with database.begin(reach_of(request.user)) as connection:
+                one = issue_certificate(
+                    connection, request.user, context, given["code"], given["period"], settings.time_zone
+                )
+        except BadRequest as wrong:
+            errors = {field_of(wrong, [field.name for field in fields]): detail_of(wrong, request.auth)}
+            return _show_list(request, database, settings, "", given, errors)
+        return go(request, f"/certificates/{one.certificate_no}")
+
+    @get("/{certificate_no:str}", opt=_READ, sync_to_thread=True)
+    def read_one(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        certificate_no: FromPath[str],
+    ) -> Response[str]:
+        with database.begin(reach_of(request.user)) as connection:
+            one = load_certificate(connection, request.user, certificate_no)
+            known = {each.code: each for each in list_organisations(connection, settings.district)}
+        return show(request, "certificate.html", one=one, organisations=known, whys=WHYS)
+
+    @get("/{certificate_no:str}/file", opt=_READ, sync_to_thread=True)
+    def take(
+        self, request: Asking, database: NamedDependency[Database], certificate_no: FromPath[str]
+    ) -> Response[bytes]:
+        with database.begin(reach_of(request.user)) as connection:
+            one = load_certificate(connection, request.user, certificate_no)
+        name = quote(f"{one.certificate_no}.json")
+        content = json.dumps(one.content, ensure_ascii=False, indent=1).encode()
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        return Response(content, media_type="application/json", headers=headers)
+
+
+def _fields(choices: tuple[Choice, ...]) -> tuple[Field, ...]:
+    hint = N_("月份写作 2026-11；或下发编号，如 1..500。")
+    return (
+        Field(name="code", title=N_("订阅"), kind="choice", choices=choices),
+        Field(name="period", title=N_("期间"), hint=hint, longest=40),
+    )
+
+
+def _show_list(
+    request: Asking,
+    database: Database,
+    settings: Settings,
+    subscription: str,
+    given: dict[str, str] | None = None,
+    errors: dict[str, str] | None = None,
+) -> Response[str]:
+    with database.begin(reach_of(request.user)) as connection:
+        found = list_certificates(connection, request.user, subscription or None)
+        mine = list_issuable(connection, request.user)
+        known = {each.code: each for each in list_organisations(connection, settings.district)}
+    fields = _fields(tuple(Choice(one.code, f"{one.code} {one.title}") for one in mine))
+    return show(
+        request, "certificates.html", status=422 if errors else 200, certificates=found, organisations=known,
+        fields=fields, titles={field.name: field.title for field in fields}, may_issue=bool(mine),
+        given=given or {"code": subscription, "period": ""}, errors=errors or {},
+    )  # fmt: skip

@@ -1,0 +1,282 @@
+"""提出申请: choose record types, then their fields and areas, and say on what terms; the same form completes a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from sqlalchemy import Connection
+
+from admin.catalogue_words import MODES
+from admin.desk_forms import FORM, Asking, Choice, Form, detail_of
+from admin.licence_words import REQUEST_KINDS
+from admin.pages import go, show
+from hub.database import Database, utc_now
+from hub.errors import BadRequest, Conflict, NotAllowed
+from hub.refusals import note_refusal
+from hub.registry.areas import AreaIndex, load_area_index
+from hub.registry.organisations import Organisation, load_organisation
+from hub.registry.permissions import Actor, Right
+from hub.registry.scope import is_care_only, reach_of
+from hub.registry.slice_definition import OWN_AREA_KINDS, SliceDefinition, SliceType
+from hub.settings import Settings
+from hub.sharing.licence import Wanted, latest_limit
+from hub.sharing.requests import OPEN, LicenceRequest, draft_request, hold_own, revise_request, submit_request, today
+from hub.sharing.routing import EntryShared, load_shared
+from hub.sharing.subscription_life import find_subscription
+from mappings.catalogue import Catalogue, Field, RecordType
+
+_ASK = {"right": Right.ASK_SLICE}
+_TEXTS = ("title", "purpose", "legal_basis", "scope", "mode", "expires_on", "freshness_hours")
+
+
+class Offered(msgspec.Struct, frozen=True, kw_only=True):
+    """One record type that may be asked for, with the fields its entry shares."""
+
+    record_type: RecordType
+    fields: tuple[Field, ...]
+    sharing: str
+    chosen: bool
+    ticked: frozenset[str]
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What the form starts from: nothing, a subscription to change or renew, a draft, or what was just typed."""
+
+    kind: str = "new"
+    code: str = ""
+    request_id: UUID | None = None
+    definition: SliceDefinition = SliceDefinition(())
+    texts: dict[str, str] = {}
+
+
+class LicenceFormController(Controller):
+    """/licences/new and /licences/…/edit."""
+
+    path = "/licences"
+
+    @get("/new", opt=_ASK, sync_to_thread=True)
+    def begin(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        kind: FromQuery[str] = "new",
+        code: FromQuery[str] = "",
+    ) -> Response[str]:
+        with database.begin(reach_of(request.user)) as connection:
+            draft = _of_subscription(connection, request.user, kind, code)
+            chosen = _chosen_types(request.query_params, draft.definition)
+            return _show_form(request, connection, settings, catalogue, draft, chosen)
+
+    @post("/new", opt=_ASK, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def ask(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        form: Form,
+        kind: FromQuery[str] = "new",
+        code: FromQuery[str] = "",
+    ) -> Response[Any]:
+        return _taken(request, database, settings, catalogue, form, kind, code, None)
+
+    @get("/{request_id:uuid}/edit", opt=_ASK, sync_to_thread=True)
+    def edit(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        request_id: FromPath[UUID],
+    ) -> Response[str]:
+        with database.begin(reach_of(request.user)) as connection:
+            draft = _of_draft(hold_own(connection, request.user, request_id, OPEN))
+            chosen = _chosen_types(request.query_params, draft.definition)
+            return _show_form(request, connection, settings, catalogue, draft, chosen)
+
+    @post("/{request_id:uuid}/edit", opt=_ASK, dependencies=FORM, status_code=200, sync_to_thread=True)
+    def complete(
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+        form: Form,
+        request_id: FromPath[UUID],
+    ) -> Response[Any]:
+        return _taken(request, database, settings, catalogue, form, "", "", request_id)
+
+
+# ---- taking the form ----
+
+
+def _taken(
+    request: Asking,
+    database: Database,
+    settings: Settings,
+    catalogue: Catalogue,
+    form: dict[str, str],
+    kind: str,
+    code: str,
+    request_id: UUID | None,
+) -> Response[Any]:
+    """Kept as a draft, or handed in; what the floor forbids is said above the form, with everything typed still there."""
+    actor = request.user
+    with database.begin(reach_of(actor)) as connection:
+        draft = _begun(connection, actor, kind, code, request_id)
+        typed = _as_typed(connection, actor, form, draft)
+    try:
+        with database.begin(reach_of(actor)) as connection:
+            kept = _keep_draft(connection, settings, catalogue, actor, typed)
+            if "later" not in form:
+                kept = submit_request(connection, settings, catalogue, actor, kept.request_id, utc_now())
+    except (BadRequest, NotAllowed, Conflict) as refused:
+        with database.begin(reach_of(actor)) as connection:
+            chosen = {one.record_type for one in typed.definition.record_types}
+            error = detail_of(refused, request.auth)
+            page = _show_form(request, connection, settings, catalogue, typed, chosen, error, refused.status)
+        page.background = note_refusal(request, refused)
+        return page
+    return go(request, f"/licences/{kept.request_id}?done={'drafted' if 'later' in form else kept.state}")
+
+
+def _begun(connection: Connection, actor: Actor, kind: str, code: str, request_id: UUID | None) -> Draft:
+    if request_id is not None:
+        return _of_draft(hold_own(connection, actor, request_id, OPEN))
+    return _of_subscription(connection, actor, kind, code)
+
+
+def _keep_draft(
+    connection: Connection, settings: Settings, catalogue: Catalogue, actor: Actor, typed: Draft
+) -> LicenceRequest:
+    written = {**typed.texts, "definition": msgspec.to_builtins(typed.definition)}
+    if typed.request_id is not None:
+        return revise_request(connection, settings, catalogue, actor, typed.request_id, written, utc_now())
+    return draft_request(connection, settings, catalogue, actor, typed.kind, typed.code, written, utc_now())
+
+
+def _as_typed(connection: Connection, actor: Actor, form: Mapping[str, str], draft: Draft) -> Draft:
+    """The form as a draft. Conditions and masks are not on it: those of the same record type stay."""
+    kept = {one.record_type: one for one in draft.definition.record_types}
+    ticked: dict[str, list[str]] = {}
+    for name in form:
+        parts = name.split("-")
+        if parts[0] == "field" and len(parts) == 3:
+            ticked.setdefault(parts[1], []).append(parts[2])
+        elif parts[0] == "chosen" and len(parts) == 2:
+            ticked.setdefault(parts[1], [])
+    types = tuple(_with_fields(kept.get(code, SliceType(code, ())), tuple(names)) for code, names in ticked.items())
+    areas = _typed_areas(connection, actor, form)
+    texts = {name: form.get(name, "").strip() for name in _TEXTS}
+    definition = draft.definition if draft.kind == "renew" else SliceDefinition(types, areas)
+    return msgspec.structs.replace(draft, definition=definition, texts=texts)
+
+
+def _with_fields(one: SliceType, names: tuple[str, ...]) -> SliceType:
+    masked = tuple(name for name in one.masked if name in names)
+    return msgspec.structs.replace(one, fields=names, masked=masked)
+
+
+def _typed_areas(connection: Connection, actor: Actor, form: Mapping[str, str]) -> tuple[int, ...] | None:
+    """The ticked areas with all below them; none ticked: the whole district, for a town its own area."""
+    ticked = [int(name[5:]) for name in form if name.startswith("area-") and name[5:].isdigit() and len(name) < 15]
+    areas = load_area_index(connection)
+    below = {each for area in ticked for each in areas.expand(area) or (area,)}
+    return tuple(sorted(below)) or None
+
+
+# ---- what the form starts from ----
+
+
+def _of_subscription(connection: Connection, actor: Actor, kind: str, code: str) -> Draft:
+    if kind == "new" or kind not in REQUEST_KINDS:
+        return Draft(code=code)
+    known = find_subscription(connection, actor, code)
+    texts = {name: str(getattr(known, name) or "") for name in _TEXTS}
+    return Draft(kind=kind, code=code, definition=known.definition, texts=texts)
+
+
+def _of_draft(one: LicenceRequest) -> Draft:
+    texts = {name: str(getattr(one.wanted, name) or "") for name in _TEXTS}
+    return Draft(
+        kind=one.kind, code=one.subscription_code, request_id=one.request_id,
+        definition=one.wanted.definition, texts=texts,
+    )  # fmt: skip
+
+
+def _chosen_types(query: Mapping[str, Any], definition: SliceDefinition) -> set[str]:
+    """Types ticked in the first step; coming back to a draft, those it names."""
+    ticked = {name[5:] for name in query if name.startswith("type-")}
+    return ticked or {one.record_type for one in definition.record_types}
+
+
+# ---- the page ----
+
+
+def _show_form(
+    request: Asking,
+    connection: Connection,
+    settings: Settings,
+    catalogue: Catalogue,
+    draft: Draft,
+    chosen: set[str],
+    error: str = "",
+    status: int = 200,
+) -> Response[str]:
+    its, areas = load_organisation(connection, request.user.organisation), load_area_index(connection)
+    blank = Wanted()
+    texts = dict.fromkeys(_TEXTS, "") | {"mode": blank.mode} | draft.texts
+    day = today(settings, utc_now())
+    latest = latest_limit(day, settings.sharing.licence_years)
+    page: dict[str, Any] = {
+        "offered": _offered(connection, catalogue, its, draft.definition, chosen), "draft": draft, "texts": texts,
+        "kinds": REQUEST_KINDS, "modes": MODES, "error": error, "latest": latest, "earliest": day,
+        "own_area": its.kind in OWN_AREA_KINDS, **_area_choices(areas, its, draft.definition),
+    }  # fmt: skip
+    return show(request, "licence_form.html", status=status, **page)
+
+
+def _offered(
+    connection: Connection, catalogue: Catalogue, its: Organisation, definition: SliceDefinition, chosen: set[str]
+) -> list[Offered]:
+    """What this organisation may ask for at all; types that stay in care are shown to care alone."""
+    care = its.kind == "care"
+    open_types = [
+        one for one in catalogue.record_types.values()
+        if one.enabled and one.sharing != "none" and (care or not is_care_only(one))
+    ]  # fmt: skip
+    shared = load_shared(connection, catalogue, SliceDefinition(tuple(SliceType(one.code, ()) for one in open_types)))
+    ticked = {one.record_type: frozenset(one.fields) for one in definition.record_types}
+    return [
+        Offered(
+            record_type=one, fields=_fields_of(one, shared[one.code], care), sharing=shared[one.code].sharing,
+            chosen=one.code in chosen, ticked=ticked.get(one.code, frozenset()),
+        )
+        for one in open_types
+        if shared[one.code].sharing != "none" or care
+    ]  # fmt: skip
+
+
+def _fields_of(one: RecordType, entry: EntryShared, care: bool) -> tuple[Field, ...]:
+    if care and is_care_only(one):
+        return one.fields
+    return tuple(field for field in one.plain_fields if entry.fields is None or field.name in entry.fields)
+
+
+def _area_choices(areas: AreaIndex, its: Organisation, definition: SliceDefinition) -> dict[str, Any]:
+    """A town its own area, ticked, with its villages; everybody else the towns, none ticked for the whole district."""
+    own = its.area_ids(areas)
+    offered = own if own is not None else tuple(area for area, kind in areas.kind.items() if kind == "town")
+    named = frozenset(definition.areas or ())
+    if own and not named and its.area_id is not None:
+        named = frozenset({its.area_id})
+    choices = [Choice(str(area), areas.name_of.get(area, str(area))) for area in offered]
+    return {"areas": choices, "ticked_areas": frozenset(str(area) for area in named)}
