@@ -19,7 +19,7 @@ from hub.registry.api_keys import issue_key, register_ssh_key
 from hub.registry.areas import import_areas, load_area_index
 from hub.registry.organisations import Organisation, OrganisationKind, list_organisations, save_organisation
 from hub.registry.passwords import new_password
-from hub.registry.permissions import Actor, Right
+from hub.registry.permissions import ROLES, Actor, Right
 from hub.settings import AccountPolicy, Settings
 
 FOUNDER = Actor(
@@ -46,6 +46,11 @@ STAFF = (
     ("renshe", "许平", "labour", "department_clerk"),
     ("shijian", "唐文", "commerce", "department_clerk"),
     ("fuyou", "秦安", "mch_station", "care_worker"),
+    ("gongan-sj", "孟川", "public_security", "data_officer"),
+    ("weijian-sj", "叶舟", "health", "data_officer"),
+    ("minzheng-sj", "范青", "civil_affairs", "data_officer"),
+    ("renshe-sj", "邵远", "labour", "data_officer"),
+    ("shijian-sj", "康立", "commerce", "data_officer"),
     ("quju", "顾岚", "bureau", "bureau_operator"),
     ("xitong", "段平", "information_centre", "system_administrator"),
     ("anquan", "雷宁", "information_centre", "security_administrator"),
@@ -72,6 +77,13 @@ class Founded(msgspec.Struct, frozen=True):
 
     logins: tuple[Login, ...]
     keys: dict[str, str]
+
+
+def data_officer(organisation: str) -> Actor:
+    """Who asks for slices and answers requests in an organisation of the demo; in the bureau its operator."""
+    role = "bureau_operator" if organisation == "bureau" else "data_officer"
+    login = next(login for login, _, its, held in STAFF if (its, held) == (organisation, role))
+    return Actor(name=login, organisation=organisation, kind=KINDS[organisation], door="command", rights=ROLES[role])
 
 
 def found(connection: Connection, settings: Settings, district: District) -> Founded:

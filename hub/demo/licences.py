@@ -8,10 +8,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hub.database import utc_now
-from hub.demo.founding import KINDS
+from hub.demo.founding import data_officer
 from hub.demo.subscribers import LAW, WANTED, Wanted
 from hub.errors import Conflict
-from hub.registry.permissions import ROLES, Actor
 from hub.settings import Settings
 from hub.sharing.answers import answer_request, answers_of
 from hub.sharing.requests import LicenceRequest, draft_request, submit_request
@@ -54,7 +53,7 @@ def _ask(
     written: dict[str, Any],
     now: datetime,
 ) -> LicenceRequest:
-    officer = _data_officer(organisation)
+    officer = data_officer(organisation)
     drafted = draft_request(connection, settings, catalogue, officer, "new", code, written, now)
     return submit_request(connection, settings, catalogue, officer, drafted.request_id, now)
 
@@ -65,15 +64,9 @@ def _approve(
     """Every provider approves; what was not handed in whole cannot be, and then the demo says so."""
     done = asked
     for its in answers_of(connection, asked.request_id):
-        answering = _data_officer(its.provider)
+        answering = data_officer(its.provider)
         done = answer_request(
             connection, settings, catalogue, answering, asked.request_id, "approved", "仅限申请的使用场景", now
         )
     if done.state != "approved":
         raise Conflict(f"{asked.subscription_code}: {done.state} {'；'.join(done.missing)}")
-
-
-def _data_officer(organisation: str) -> Actor:
-    kind, role = KINDS[organisation], "bureau_operator" if organisation == "bureau" else "data_officer"
-    name = f"{organisation}-data-officer"
-    return Actor(name=name, organisation=organisation, kind=kind, door="command", rights=ROLES[role])

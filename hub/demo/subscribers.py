@@ -131,14 +131,14 @@ def subscription_codes(district: District) -> list[tuple[str, str]]:
 
 def replay(database: Database, context: slices.FeedContext, code: str, organisation: str) -> Replayed:
     """Read a subscription's feed to its end as its owner, acknowledge it, and compare with the query."""
-    actor = _reader(organisation)
+    actor = reader_of(organisation)
     held: dict[tuple[str, str], object] = {}
     ops: Counter[str] = Counter()
     cursor, more, acknowledged = None, True, True
     while more:
         with database.begin() as connection:
             page = slices.read_page(connection, actor, context, code, cursor, slices.LARGEST_PAGE)
-            acknowledged &= _acknowledge(connection, actor, code, page)
+            acknowledged &= acknowledge_page(connection, actor, code, page, page.digest)
         for change in json.loads(f"[{page.changes}]"):
             ops[change["op"]] += 1
             _apply(held, change)
@@ -166,14 +166,16 @@ def _key(record: dict[str, object]) -> tuple[str, str]:
     return str(record["record_type"]), str(record["record_id"])
 
 
-def _acknowledge(connection: Connection, actor: Actor, code: str, page: slices.Page) -> bool:
+def acknowledge_page(connection: Connection, actor: Actor, code: str, page: slices.Page, digest: str) -> bool:
+    """Sign for a page; whether the hub says that both sides hold the same."""
     if not page.count:
         return True
     known = load_subscription(connection, code)
     last = page.first_delivery_no + page.count - 1
-    return deliver.acknowledge(connection, actor, known, page.epoch, last, page.digest).matches
+    return deliver.acknowledge(connection, actor, known, page.epoch, last, digest).matches
 
 
-def _reader(organisation: str) -> Actor:
+def reader_of(organisation: str) -> Actor:
+    """The program of an organisation that pulls its slices."""
     kind = KINDS.get(organisation, "town")
     return Actor(name="command:demo", organisation=organisation, kind=kind, door="command", rights=ROLES["integrator"])
