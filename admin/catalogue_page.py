@@ -143,7 +143,7 @@ _ACTS: dict[str, Act] = {
         c, s, a, k, one, form.get("cause", ""), now, _day(form.get("caused_on", ""))
     ),
     "extend": lambda c, s, a, k, one, form, now: extend_update(
-        c, s, a, one, _number(form.get("days", "")), form.get("extension_reason", "")
+        c, s, a, one, _number(form.get("days", "")), form.get("extension_reason", ""), now
     ),
     "submit": lambda c, s, a, k, one, form, now: submit_version(c, s, a, k, one, now),
     "drop": lambda c, s, a, k, one, form, now: drop_version(c, a, k, one, form.get("reason", ""), now),

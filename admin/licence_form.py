@@ -17,7 +17,7 @@ from admin.desk_forms import FORM, Asking, Choice, Form, detail_of
 from admin.licence_words import REQUEST_KINDS
 from admin.pages import go, show
 from hub.database import Database, utc_now
-from hub.errors import BadRequest, Conflict, NotAllowed
+from hub.errors import BadRequest, ClinicalBoundary, Conflict, NotAllowed
 from hub.refusals import note_refusal
 from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.organisations import Organisation, load_organisation
@@ -68,10 +68,10 @@ class LicenceFormController(Controller):
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
         kind: FromQuery[str] = "new",
-        code: FromQuery[str] = "",
+        subscription: FromQuery[str] = "",
     ) -> Response[str]:
         with database.begin(reach_of(request.user)) as connection:
-            draft = _of_subscription(connection, request.user, kind, code)
+            draft = _of_subscription(connection, request.user, kind, subscription)
             chosen = _chosen_types(request.query_params, draft.definition)
             return _show_form(request, connection, settings, catalogue, draft, chosen)
 
@@ -84,9 +84,9 @@ class LicenceFormController(Controller):
         catalogue: NamedDependency[Catalogue],
         form: Form,
         kind: FromQuery[str] = "new",
-        code: FromQuery[str] = "",
+        subscription: FromQuery[str] = "",
     ) -> Response[Any]:
-        return _taken(request, database, settings, catalogue, form, kind, code, None)
+        return _taken(request, database, settings, catalogue, form, kind, subscription, None)
 
     @get("/{request_id:uuid}/edit", opt=_ASK, sync_to_thread=True)
     def edit(
@@ -138,7 +138,7 @@ def _taken(
             kept = _keep_draft(connection, settings, catalogue, actor, typed)
             if "later" not in form:
                 kept = submit_request(connection, settings, catalogue, actor, kept.request_id, utc_now())
-    except (BadRequest, NotAllowed, Conflict) as refused:
+    except (BadRequest, NotAllowed, ClinicalBoundary, Conflict) as refused:
         with database.begin(reach_of(actor)) as connection:
             chosen = {one.record_type for one in typed.definition.record_types}
             error = detail_of(refused, request.auth)
@@ -187,7 +187,7 @@ def _with_fields(one: SliceType, names: tuple[str, ...]) -> SliceType:
 
 def _typed_areas(connection: Connection, actor: Actor, form: Mapping[str, str]) -> tuple[int, ...] | None:
     """The ticked areas with all below them; none ticked: the whole district, for a town its own area."""
-    ticked = [int(name[5:]) for name in form if name.startswith("area-") and name[5:].isdigit() and len(name) < 15]
+    ticked = [int(name[5:]) for name in form if name.startswith("area-") and name[5:].isdecimal() and len(name) < 14]
     areas = load_area_index(connection)
     below = {each for area in ticked for each in areas.expand(area) or (area,)}
     return tuple(sorted(below)) or None
@@ -268,15 +268,23 @@ def _offered(
 def _fields_of(one: RecordType, entry: EntryShared, care: bool) -> tuple[Field, ...]:
     if care and is_care_only(one):
         return one.fields
-    return tuple(field for field in one.plain_fields if entry.fields is None or field.name in entry.fields)
+    shared = {field.name for field in one.plain_fields if entry.fields is None or field.name in entry.fields}
+    return tuple(field for field in one.fields if field.name in shared or (care and field.clinical))
 
 
 def _area_choices(areas: AreaIndex, its: Organisation, definition: SliceDefinition) -> dict[str, Any]:
     """A town its own area, ticked, with its villages; everybody else the towns, none ticked for the whole district."""
     own = its.area_ids(areas)
-    offered = own if own is not None else tuple(area for area, kind in areas.kind.items() if kind == "town")
     named = frozenset(definition.areas or ())
+    offered = own if own is not None else _towns_and_named(areas, named)
     if own and not named and its.area_id is not None:
         named = frozenset({its.area_id})
     choices = [Choice(str(area), areas.name_of.get(area, str(area))) for area in offered]
     return {"areas": choices, "ticked_areas": frozenset(str(area) for area in named)}
+
+
+def _towns_and_named(areas: AreaIndex, named: frozenset[int]) -> tuple[int, ...]:
+    """Every town, and what the definition names below one it does not name: else changing it would lose its areas."""
+    towns = tuple(area for area, kind in areas.kind.items() if kind == "town")
+    within = {each for town in towns if town in named for each in areas.expand(town)}
+    return (*towns, *sorted(named.difference(towns, within)))

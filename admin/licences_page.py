@@ -25,8 +25,9 @@ from admin.licence_words import (
     SUBSCRIPTION_STATES,
 )
 from admin.pages import go, show
+from admin.subscriptions_page import OP_WORDS
 from hub.database import Database, utc_now
-from hub.errors import BadRequest, Conflict, HubError, NotAllowed, NotFound
+from hub.errors import BadRequest, ClinicalBoundary, Conflict, HubError, NotAllowed, NotFound
 from hub.refusals import note_refusal
 from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Actor, Right
@@ -52,7 +53,7 @@ _A_PAGE = 50
 _WORDS: dict[str, Any] = {
     "kinds": REQUEST_KINDS, "states": REQUEST_STATES, "answer_states": ANSWER_STATES, "answers": ANSWERS,
     "sharings": SHARED_HOW, "levels": LEVELS, "modes": MODES, "events": EVENTS,
-    "subscription_states": SUBSCRIPTION_STATES,
+    "subscription_states": SUBSCRIPTION_STATES, "ops": OP_WORDS,
 }  # fmt: skip
 OfState = Annotated[RequestState | None, QueryParameter(name="state")]
 Before = Annotated[UUID | None, QueryParameter(name="before")]
@@ -114,7 +115,7 @@ class LicenceController(Controller):
             with database.begin(reach_of(request.user)) as connection:
                 _act(connection, settings, catalogue, request.user, request_id, act, form)
                 state = find_request(connection, request.user, request_id).state
-        except (BadRequest, Conflict, NotAllowed) as refused:
+        except (BadRequest, Conflict, NotAllowed, ClinicalBoundary) as refused:
             return _show_refused(request, database, settings, catalogue, request_id, act, form, refused)
         return go(request, f"/licences/{request_id}?done={state if act == 'submit' else act}")
 
@@ -230,5 +231,5 @@ def _preview(database: Database, catalogue: Catalogue, actor: Actor, one: ShownR
             return preview(
                 connection, catalogue, asked.wanted.definition, asked.organisation, actor, replacing=replacing
             )
-    except (BadRequest, NotAllowed):
+    except (BadRequest, NotAllowed, ClinicalBoundary):
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import msgspec
 
 from admin.language import N_
@@ -18,6 +20,18 @@ class PageLink(msgspec.Struct, frozen=True, kw_only=True):
     current: bool = False
 
 
+class PagePart(msgspec.Struct, frozen=True, kw_only=True):
+    """Pages that stand behind one entry of the navigation, and in a row of their own once one of them is open."""
+
+    title: str
+    pages: list[PageLink]
+
+    @property
+    def current(self) -> bool:
+        return any(page.current for page in self.pages)
+
+
+GATHERED = {"sharing": N_("数据共享")}
 PAGES = (
     PageLink(path="/changes", title=N_("变动清单"), part="month", rights=(Right.READ_CHANGE_LIST,)),
     PageLink(path="/rolls", title=N_("名册比对"), part="month", rights=(Right.READ_CHANGE_LIST,)),
@@ -72,6 +86,15 @@ def links_for(actor: Actor, path: str) -> list[PageLink]:
     fitting = [page.path for page in mine if path == page.path or path.startswith(page.path + "/")]
     nearest = max(fitting, key=len, default="")
     return [msgspec.structs.replace(page, current=page.path == nearest) for page in mine]
+
+
+def bar_for(actor: Actor, path: str) -> list[PageLink | PagePart]:
+    """The navigation: page by page, but for what has become too much for one row."""
+    bar: list[PageLink | PagePart] = []
+    for part, pages in groupby(links_for(actor, path), key=lambda page: page.part):
+        together = list(pages)
+        bar += [PagePart(title=GATHERED[part], pages=together)] if part in GATHERED and together[1:] else together
+    return bar
 
 
 def first_page(actor: Actor) -> str | None:

@@ -17,7 +17,7 @@ from litestar.response import Redirect
 
 from admin.assets import vendor_paths
 from admin.language import Language, titled, translator
-from admin.navigation import links_for
+from admin.navigation import bar_for
 from admin.visits import Visit, session_cookie
 from admin.words import KINDS, LEVELS, STATES
 from hub.registry.masking import mask_identifier, mask_within
@@ -31,8 +31,8 @@ _ZONE = ZoneInfo("Asia/Shanghai")
 def show(request: Request[Any, Visit, Any], template: str, *, status: int = 200, **values: object) -> Response[str]:
     """Fill in a template for this visit."""
     visit, actor = request.auth, request.user
-    links = links_for(actor, request.url.path) if actor else []
-    common = {"visit": visit, "actor": actor, "links": links, "here": _here(request)}
+    bar = bar_for(actor, request.url.path) if actor else []
+    common = {"visit": visit, "actor": actor, "bar": bar, "here": _here(request)}
     text = environment(visit.language).get_template(template).render(**common, **values)
     cookies = [session_cookie(visit.value)] if visit.is_new else []
     headers = _leave_when_idle(request) if actor else {}

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
+from litestar.status_codes import HTTP_400_BAD_REQUEST, HTTP_500_INTERNAL_SERVER_ERROR
 
 from hub.errors import HubError
 from hub.sentences import sentence_of
@@ -38,7 +38,7 @@ def describe_problem(error: Exception, *, english: bool) -> dict[str, Any]:
     """type, title, status and detail of any exception, and a HubError's own facts beside them."""
     if isinstance(error, HubError):
         return {**error.facts, **_named(error.problem, sentence_of(error, english=english), error.status, error.detail)}
-    status = error.status_code if isinstance(error, HTTPException) else HTTP_500_INTERNAL_SERVER_ERROR
+    status = _status_of(error)
     problem, chinese, latin = _TITLES.get(
         status, _TITLES[400] if status < HTTP_500_INTERNAL_SERVER_ERROR else _TITLES[500]
     )
@@ -46,6 +46,13 @@ def describe_problem(error: Exception, *, english: bool) -> dict[str, Any]:
     if isinstance(error, HTTPException) and status < HTTP_500_INTERNAL_SERVER_ERROR:
         document.update(_wrong_parameters(error))
     return document
+
+
+def _status_of(error: Exception) -> int:
+    """Nothing of the hub's own goes so deep as to end in a RecursionError: a body of a hundred thousand brackets does."""
+    if isinstance(error, RecursionError):
+        return HTTP_400_BAD_REQUEST
+    return error.status_code if isinstance(error, HTTPException) else HTTP_500_INTERNAL_SERVER_ERROR
 
 
 def prefers_english(accept_language: str) -> bool:

@@ -256,8 +256,6 @@ def ask(client: TestClient[Litestar], route: Route, who: Asking | None, matrix: 
             if route.template == "/v1/people/verifications":
                 pair = {"name": "王小明", "id_no": _number_of(matrix, owner)}
                 sent["json"] = {"purpose": "核对人员信息", "rows": [pair]}
-            if route.template == "/v1/disclosures":
-                sent["json"] = {"purpose": "inquiry", "reason": "核对人员信息", "id_no": _number_of(matrix, owner)}
             sent["headers"] = {**sent["headers"], "Idempotency-Key": str(new_uuid())}
         else:
             sent["data"] = {"token": who.token if who else "", "reason": "核对人员信息", "organisation": owner}

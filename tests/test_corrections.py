@@ -318,3 +318,17 @@ def test_who_has_it_in_a_file_alone_is_told_which_file(story: Story) -> None:
     }  # fmt: skip
     story.export("filed", "DC-9")
     assert story.states(first.correction.seq)["filed"] == "exported"
+
+
+def test_who_got_the_old_value_by_a_repair_of_the_own_copy_is_told_too(story: Story) -> None:
+    story.send(0, 2, 5)
+    statement = (
+        "INSERT INTO {d}.copy_check (check_id, subscription_id, epoch, definition_version, seq, records, repaired,"
+        " begun_at, changed_at) SELECT :id, s.subscription_id, h.epoch || '.1', 1, h.last_seq, 2, ARRAY[:record], :now,"
+        " :now FROM {d}.subscription s, {d}.feed_head h WHERE s.code = 'named'"
+    )
+    with story.database.begin() as connection:
+        run_sql(connection, statement, id=new_uuid(), record=story.record(), now=utc_now())
+    story.send(0, 2, 5, "李玮")
+    told = {one.correction.record_id: {each.code: each.state for each in one.receivers} for one in story.corrections()}
+    assert told == {story.record(): {"named": "waiting"}, story.record(1): {}}

@@ -307,10 +307,13 @@ def test_an_update_is_put_off_once_by_five_working_days_with_a_reason(
         (0, "系统改造", ExtensionTooLong),
     ):
         with pytest.raises(refusal):
-            extend_update(district, settings, POLICE, MOVE_IN, days, reason)
-    assert extend_update(district, settings, POLICE, MOVE_IN, 5, "系统改造中") == date(2026, 10, 27)
+            extend_update(district, settings, POLICE, MOVE_IN, days, reason, LAST_DAY_BEFORE)
+    with pytest.raises(EntryMoved, match="期限已过"):
+        extend_update(district, settings, POLICE, MOVE_IN, 5, "系统改造中", datetime(2026, 10, 20, 17, tzinfo=UTC))
+    last_day = extend_update(district, settings, POLICE, MOVE_IN, 5, "系统改造中", LAST_DAY_BEFORE)
+    assert last_day == date(2026, 10, 27)
     with pytest.raises(EntryMoved, match="只能延长一次"):
-        extend_update(district, settings, POLICE, MOVE_IN, 1, "系统改造中")
+        extend_update(district, settings, POLICE, MOVE_IN, 1, "系统改造中", LAST_DAY_BEFORE)
     version = load_entry(district, MOVE_IN).open
     assert version
     left = [clock_of(Calendar(), version, date(2026, 10, day)).working_days for day in (26, 27, 28, 31)]

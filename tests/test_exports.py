@@ -19,7 +19,7 @@ from hub.database import run_sql
 from hub.embedded import Cluster
 from hub.errors import BadRequest, NotAllowed
 from hub.exchange.plain_cells import plain_cell
-from hub.exchange.slices import FeedContext, current_epoch, read_page
+from hub.exchange.slices import FeedContext, current_epoch, open_subscription, read_behind, read_page
 from hub.keyring import Keyring
 from hub.registry.permissions import SYSTEM_ACTOR, Actor
 from hub.registry.scope import reach_of
@@ -199,3 +199,25 @@ def test_a_stopped_subscription_and_a_stranger_take_nothing(hub: Hub, catalogue:
         set_state(connection, SYSTEM_ACTOR, code, "suspended")
     with pytest.raises(NotAllowed):
         take(hub, catalogue, code, tmp_path / "s.xlsx")
+
+
+def test_what_only_a_narrower_file_held_is_not_acknowledged_by_a_later_one(
+    hub: Hub, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    code = subscribe(hub, catalogue, "narrower-first", SLICE)
+    some = take(hub, catalogue, code, tmp_path / "n.zip", whole=False, form="csv", record_types=("hukou_move_in",))
+    move(hub, catalogue, 70, 72)
+    with hub.served.begin(reach_of(LABOUR)) as connection:
+        context = FeedContext(catalogue, Keyring.load(hub.settings.home))
+        own = open_subscription(connection, LABOUR, context, code)
+        epoch = current_epoch(connection, own)
+        page = read_behind(connection, LABOUR, context, own, epoch, some.export.to_seq, 10)
+    numbers: Any = {"from_delivery_no": page.first_delivery_no, "to_delivery_no": page.first_delivery_no}
+    later = take(hub, catalogue, code, tmp_path / "l.zip", whole=False, form="csv", **numbers)
+    for one in (some, later):
+        with hub.served.begin(reach_of(LABOUR)) as connection, pytest.raises(BadRequest):
+            acknowledge_export(connection, LABOUR, own, epoch, one.export.export_no)
+    everything = take(hub, catalogue, code, tmp_path / "e.zip", whole=False, form="csv")
+    with hub.served.begin(reach_of(LABOUR)) as connection:
+        acknowledge_export(connection, LABOUR, own, epoch, later.export.export_no)
+    assert everything.export.from_seq == 0 and all(row[3] for row in kept(hub, code))

@@ -1,4 +1,4 @@
-"""Requests for slices, for a unit's own system: asked, answered, extended, taken back; everything missing is said at once."""
+"""Requests for slices, for a unit's own system: asked, taken back, brought before the bureau. A person answers, on the pages."""
 
 from __future__ import annotations
 
@@ -18,14 +18,6 @@ from hub.database import Database, utc_now
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings
-from hub.sharing.answers import (
-    Outcome,
-    answer_request,
-    ask_extension,
-    consent_to_extension,
-    remind_providers,
-    send_back,
-)
 from hub.sharing.request_list import ListedRequest, list_requests, show_request
 from hub.sharing.requests import (
     RequestState,
@@ -37,10 +29,8 @@ from hub.sharing.requests import (
 )
 from mappings.catalogue import Catalogue
 
-_READS = {"right": (Right.READ_SHARING, Right.ASK_SLICE, Right.ANSWER_SLICE)}
+_READS = {"right": (Right.READ_SHARING, Right.ASK_SLICE)}
 _ASKS = {"right": Right.ASK_SLICE}
-_ANSWERS = {"right": (Right.ANSWER_SLICE, Right.OVERSEE_SHARING)}
-_OVERSEES = {"right": Right.OVERSEE_SHARING}
 _ONE = "/licence-requests/{request_id:uuid}"
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="至多多少条 / at most how many")]
 OfState = Annotated[
@@ -57,29 +47,8 @@ class PostedRequest(msgspec.Struct, frozen=True, kw_only=True):
     wanted: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class PostedAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """``reason``: of a refusal, or the conditions of an approval."""
-
-    outcome: Outcome
-    reason: str = ""
-
-
-class PostedExtension(msgspec.Struct, frozen=True, kw_only=True):
-    """So many working days more, and why."""
-
-    days: int
-    reason: str
-
-
-class PostedProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose answer it is about."""
-
-    provider: str
-    reason: str = ""
-
-
 class PostedLevel(msgspec.Struct, frozen=True, kw_only=True):
-    """1 the bureau, 2 the common superior, 3 the government."""
+    """1 the bureau; what goes higher is the bureau's to send."""
 
     level: int
     reason: str
@@ -178,63 +147,7 @@ class LicenceRequestController(Controller):
         return _done(database, settings, catalogue, actor, request_id, act)
 
     @post(
-        f"{_ONE}/answer", opt=_ANSWERS, guards=[require_json], status_code=200, sync_to_thread=True,
-        summary="答复 / Approve or refuse",
-    )  # fmt: skip
-    def answer(
-        self,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        actor: NamedDependency[Actor],
-        request_id: FromPath[UUID],
-        data: JSONBody[PostedAnswer],
-    ) -> dict[str, Any]:
-        def act(connection: Connection) -> object:
-            return answer_request(
-                connection, settings, catalogue, actor, request_id, data.outcome, data.reason, utc_now()
-            )
-
-        return _done(database, settings, catalogue, actor, request_id, act)
-
-    @post(
-        f"{_ONE}/extension", opt=_ANSWERS, guards=[require_json], status_code=200, sync_to_thread=True,
-        summary="申请延长答复期限 / Ask for more days",
-    )  # fmt: skip
-    def extend(
-        self,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        actor: NamedDependency[Actor],
-        request_id: FromPath[UUID],
-        data: JSONBody[PostedExtension],
-    ) -> dict[str, Any]:
-        def act(connection: Connection) -> object:
-            return ask_extension(connection, settings, actor, request_id, data.days, data.reason, utc_now())
-
-        return _done(database, settings, catalogue, actor, request_id, act)
-
-    @post(
-        f"{_ONE}/consent", opt=_OVERSEES, guards=[require_json], status_code=200, sync_to_thread=True,
-        summary="同意延期 / Consent to an extension",
-    )  # fmt: skip
-    def consent(
-        self,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        actor: NamedDependency[Actor],
-        request_id: FromPath[UUID],
-        data: JSONBody[PostedProvider],
-    ) -> dict[str, Any]:
-        def act(connection: Connection) -> object:
-            return consent_to_extension(connection, settings, actor, request_id, data.provider, utc_now())
-
-        return _done(database, settings, catalogue, actor, request_id, act)
-
-    @post(
-        f"{_ONE}/escalate", opt={"right": (Right.ASK_SLICE, Right.OVERSEE_SHARING)}, guards=[require_json],
+        f"{_ONE}/escalate", opt=_ASKS, guards=[require_json],
         status_code=200, sync_to_thread=True, summary="提请协调 / Bring it before the next level",
     )  # fmt: skip
     def escalate(
@@ -248,38 +161,6 @@ class LicenceRequestController(Controller):
     ) -> dict[str, Any]:
         def act(connection: Connection) -> object:
             return escalate_request(connection, actor, request_id, data.level, data.reason)
-
-        return _done(database, settings, catalogue, actor, request_id, act)
-
-    @post(
-        f"{_ONE}/send-back", opt=_OVERSEES, guards=[require_json], status_code=200, sync_to_thread=True,
-        summary="退回重新答复 / Have a refusal judged anew",
-    )  # fmt: skip
-    def return_to_provider(
-        self,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        actor: NamedDependency[Actor],
-        request_id: FromPath[UUID],
-        data: JSONBody[PostedProvider],
-    ) -> dict[str, Any]:
-        def act(connection: Connection) -> object:
-            return send_back(connection, settings, actor, request_id, data.provider, data.reason, utc_now())
-
-        return _done(database, settings, catalogue, actor, request_id, act)
-
-    @post(f"{_ONE}/remind", opt=_OVERSEES, status_code=200, sync_to_thread=True, summary="催办 / Remind the providers")
-    def remind(
-        self,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        actor: NamedDependency[Actor],
-        request_id: FromPath[UUID],
-    ) -> dict[str, Any]:
-        def act(connection: Connection) -> object:
-            return remind_providers(connection, settings, actor, request_id, utc_now())
 
         return _done(database, settings, catalogue, actor, request_id, act)
 

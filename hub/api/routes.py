@@ -15,7 +15,6 @@ from hub.api.corrections import CorrectionController
 from hub.api.data_catalogue import DataCatalogueController
 from hub.api.decisions import DecisionController
 from hub.api.deliveries import DeliveryController
-from hub.api.disclosures import DisclosureApiController
 from hub.api.files import FileController
 from hub.api.freshness import FreshnessController
 from hub.api.health import HealthController
@@ -53,7 +52,6 @@ def api_routers(max_file_bytes: int) -> list[Router]:
         _room(QualityController, "quality"),
         _room(PeopleApiController, "people"),
         _room(VerificationController, "people", LARGEST_BODY),
-        _room(DisclosureApiController, "people"),
         _room(RegistryController, "registry"),
         _room(DataCatalogueController, "catalogue"),
         _room(ComparisonController, "comparisons"),

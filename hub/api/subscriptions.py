@@ -10,15 +10,16 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.concurrency import sync_to_thread
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import File
 
+from hub.api.authentication import refuse_revoked
 from hub.api.bodies import require_json
-from hub.api.waiting import LONGEST_WAIT_SECONDS, wait_for_page
+from hub.api.waiting import LONGEST_WAIT_SECONDS, Read, wait_for_page
 from hub.database import Database
 from hub.exchange import deliver, slices
 from hub.keyring import Keyring
@@ -77,6 +78,7 @@ class SubscriptionController(Controller):
     )
     async def changes(
         self,
+        request: Request[Any, Any, Any],
         database: NamedDependency[Database],
         actor: NamedDependency[Actor],
         context: NamedDependency[slices.FeedContext],
@@ -88,7 +90,7 @@ class SubscriptionController(Controller):
         read = partial(_read_page, database, actor, context, code, limit)
         page = await read(cursor)
         if wait:
-            page = await wait_for_page(database, page, wait, read)
+            page = await wait_for_page(database, page, wait, partial(_read_after_waiting, request, read))
         following = f"/v1/subscriptions/{code}/changes?{urlencode({'cursor': page.next, 'limit': limit})}"
         return Response(write_page(page), media_type="application/json", headers={"Link": f'<{following}>; rel="next"'})
 
@@ -131,6 +133,11 @@ class SubscriptionController(Controller):
             own = slices.open_subscription(connection, actor, context, code)
             epoch = slices.current_epoch(connection, own)
             return deliver.acknowledge(connection, actor, own, epoch, data.to_delivery_no, data.digest)
+
+
+async def _read_after_waiting(request: Request[Any, Any, Any], read: Read, cursor: str) -> slices.Page:
+    await refuse_revoked(request)
+    return await read(cursor)
 
 
 async def _read_page(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
@@ -17,14 +18,21 @@ LONGEST_WAIT_SECONDS = 30
 LOOK_SECONDS = 0.5
 _AT_A_TIME = 4  # readers that look for their page at once: the others' threads and connections stay free
 
+_stopping = threading.Event()
+
 Head = tuple[str, int]
 Read = Callable[[str], Awaitable[Page]]
+
+
+def let_waiting_go() -> None:
+    """The server stops: whoever waits is answered within half a second with the empty page they have."""
+    _stopping.set()
 
 
 async def wait_for_page(database: Database, page: Page, seconds: float, read: Read) -> Page:
     """The first page with something in it, read from the end of this empty one; empty still when the time is over."""
     watch, until = _watch_of(database), time.monotonic() + seconds
-    while not page.count and not page.more and (left := until - time.monotonic()) > 0:
+    while not page.count and not page.more and not _stopping.is_set() and (left := until - time.monotonic()) > 0:
         if await watch.moved(page, left):
             async with watch.readers:
                 page = await read(page.next)
@@ -49,7 +57,7 @@ class FeedWatch:
         try:
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look())
-            while not _is_behind(page, self._head) and (left := until - time.monotonic()) > 0:
+            while not (_is_behind(page, self._head) or _stopping.is_set()) and (left := until - time.monotonic()) > 0:
                 await asyncio.wait({self._told}, timeout=left)
         finally:
             self._waiting -= 1
@@ -59,8 +67,8 @@ class FeedWatch:
         self._head = None
         while self._waiting:
             head = await sync_to_thread(_read_head, self.database)
-            if head is not None and head != self._head:
-                self._head = head
+            if _stopping.is_set() or (head is not None and head != self._head):
+                self._head = head or self._head
                 self._told.set_result(None)
                 self._told = asyncio.get_running_loop().create_future()
             await asyncio.sleep(LOOK_SECONDS)

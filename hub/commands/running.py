@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from types import FrameType
 from typing import Annotated
 
 import typer
 
-from hub.commands.verbs import Home, Json, say, show, verb
+from hub.commands.verbs import CANNOT_WORK, Home, Json, say, show, verb
 from hub.registry.permissions import Right
 
 running = typer.Typer()
+_LAST_ANSWERS_SECONDS = 8  # for answers under way; a slow reader does not hold a stop up
 
 
 @verb(running, Right.OPERATE, "up")
@@ -27,12 +30,18 @@ def serve(home: Home = None) -> None:
     """只运行网页与接口。 Only the panel and the API."""
     import uvicorn
 
+    from hub.api.waiting import let_waiting_go
     from hub.app import create_app
     from hub.commands.opening import opened
 
+    class LettingGo(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            let_waiting_go()
+            super().handle_exit(sig, frame)
+
     _log_events()
     with opened(home) as hub:
-        uvicorn.run(
+        config = uvicorn.Config(
             create_app(hub.settings, hub.served, hub.catalogue, hub.keyring, hub.audit_database),
             host=hub.settings.host,
             port=hub.settings.port,
@@ -40,7 +49,13 @@ def serve(home: Home = None) -> None:
             server_header=False,
             proxy_headers=False,  # hub.origins alone decides who is believed
             forwarded_allow_ips="",
+            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
+        server = LettingGo(config)
+        with suppress(KeyboardInterrupt):
+            server.run()
+    if not server.started:
+        raise typer.Exit(CANNOT_WORK)
 
 
 @verb(running, Right.OPERATE, "work")

@@ -221,5 +221,6 @@ def _await_start(server: uvicorn.Server) -> None:
 
 
 def at_once(settings: Settings) -> Settings:
-    """The same settings for the folder door: sidecars settle files, nothing waits."""
-    return msgspec.structs.replace(settings, drop_quiet_seconds=0.0)
+    """The same settings for a year in minutes: sidecars settle files, and no round opens on today's own day."""
+    rounds = msgspec.structs.replace(settings.rounds, automatic=False)
+    return msgspec.structs.replace(settings, drop_quiet_seconds=0.0, rounds=rounds)

@@ -81,7 +81,11 @@ class Founded(msgspec.Struct, frozen=True):
 
 def data_officer(organisation: str) -> Actor:
     """Who asks for slices and answers requests in an organisation of the demo; in the bureau its operator."""
-    role = "bureau_operator" if organisation == "bureau" else "data_officer"
+    return colleague(organisation, "bureau_operator" if organisation == "bureau" else "data_officer")
+
+
+def colleague(organisation: str, role: str) -> Actor:
+    """The one of these duties there, by the login they also have on the pages."""
     login = next(login for login, _, its, held in STAFF if (its, held) == (organisation, role))
     return Actor(name=login, organisation=organisation, kind=KINDS[organisation], door="command", rights=ROLES[role])
 
@@ -117,7 +121,9 @@ def mark_as_demo(home: Path) -> None:
     written = file.read_text("utf-8") if file.exists() else ""
     if "fictitious_prefixes" not in written:
         accounts = "" if "[accounts]" in written else "[accounts]\nsecond_factor_roles = []\n"  # demo logins just work
-        file.write_text(f'demo = true\nfictitious_prefixes = ["{PREFIX}"]\n{written}{accounts}', "utf-8")
+        # the invented year is over: its open round stays open to be tried, and the real month's would hold none of it
+        rounds = "" if "[rounds]" in written else "[rounds]\nautomatic = false\n"
+        file.write_text(f'demo = true\nfictitious_prefixes = ["{PREFIX}"]\n{written}{accounts}{rounds}', "utf-8")
 
 
 def _enter_organisations(connection: Connection, settings: Settings, district: District) -> None:

@@ -23,7 +23,7 @@ from hub.demo.licences import ask_for_slices
 from hub.demo.month import answer_and_balance, open_month_of
 from hub.demo.names import PREFIX
 from hub.demo.plan import Parcel, Plan, make_plan
-from hub.demo.receiving import receive_the_rest
+from hub.demo.receiving import receive
 from hub.demo.reckoning import Reckoned, reckon
 from hub.demo.settling import Settled, follow, settle_people
 from hub.demo.subscribers import Replayed, replay, subscribe_all, subscription_codes
@@ -133,7 +133,7 @@ def _load(settings: Settings, people: int, console: Console) -> tuple[Summary, F
             months = answer_and_balance(database, at_once(settings), catalogue, plan.district, list(MONTHS))
             follow(database, catalogue)
         with timings.step("收取签收 receive"):
-            receive_the_rest(database, settings, catalogue)
+            receive(database, settings, catalogue)
         with timings.step("校验 verify"):
             summary = _summary(database, catalogue, people, reckoned, slices, settled)
             summary.months = months

@@ -23,7 +23,7 @@ class Acknowledged(msgspec.Struct, frozen=True):
 def acknowledge(
     connection: Connection, actor: Actor, subscription: Subscription, epoch: str, to_delivery_no: int, digest: str
 ) -> Acknowledged:
-    """Close every delivery up to this number; a digest that differs is kept as a mismatch and closes nothing."""
+    """Close every delivery up to this number; a digest that differs is kept as a mismatch and opens it again."""
     rows = run_sql(
         connection,
         "SELECT digest FROM {d}.delivery WHERE subscription_id = :subscription AND epoch = :epoch"
@@ -52,11 +52,11 @@ def _close(
     digest: str,
     matches: bool,
 ) -> int:
-    """What is acknowledged has been fetched."""
+    """What is acknowledged has been fetched. One that differed is put right by its own number and digest alone."""
     if not matches:
         run_sql(
             connection,
-            "UPDATE {d}.delivery SET mismatch = true, acknowledged_digest = :digest"
+            "UPDATE {d}.delivery SET mismatch = true, acknowledged_digest = :digest, acknowledged_at = NULL"
             " WHERE subscription_id = :subscription AND epoch = :epoch AND first_delivery_no + count - 1 = :number",
             subscription=subscription.subscription_id,
             epoch=epoch,
@@ -69,8 +69,9 @@ def _close(
         "UPDATE {d}.delivery SET acknowledged_at = :now, mismatch = false,"
         " fetched_at = coalesce(fetched_at, :now), fetched_by = coalesce(fetched_by, :by),"
         " acknowledged_digest = CASE WHEN first_delivery_no + count - 1 = :number THEN :digest ELSE digest END"
-        " WHERE subscription_id = :subscription AND epoch = :epoch AND acknowledged_at IS NULL"
-        " AND first_delivery_no + count - 1 <= :number RETURNING page_no",
+        " WHERE subscription_id = :subscription AND epoch = :epoch AND first_delivery_no + count - 1 <= :number"
+        " AND acknowledged_at IS NULL AND (NOT mismatch OR first_delivery_no + count - 1 = :number)"
+        " RETURNING page_no",
         subscription=subscription.subscription_id,
         epoch=epoch,
         number=number,

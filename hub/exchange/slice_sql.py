@@ -37,15 +37,16 @@ def page_statement(definition: SliceDefinition, catalogue: Catalogue) -> tuple[s
         ), numbered AS (
             SELECT c.*, :first + row_number() OVER (ORDER BY seq) - 1 AS delivery_no FROM change c WHERE op IS NOT NULL
         )
-        SELECT head.epoch, head.last_seq, (SELECT count(*) FROM log), (SELECT max(seq) FROM log),
-               (SELECT count(*) FROM numbered),
-               (SELECT string_agg(json_build_object('seq', seq, 'delivery_no', delivery_no, 'op', op,
+        SELECT head.epoch, head.last_seq, (SELECT count(*) FROM log), (SELECT max(seq) FROM log), told.count, told.changes
+        FROM head, (
+            SELECT count(*) AS count,
+                   string_agg(json_build_object('seq', seq, 'delivery_no', delivery_no, 'op', op,
                        'record_type', record_type, 'record_id', record_id, 'person_id', person_id, 'version', version,
                        'recorded_at', recorded_at, 'before', CASE WHEN op <> 'enter' THEN before END,
                        'after', CASE WHEN op <> 'leave' THEN after END, 'source', source,
-                       'disputed', disputed)::text, E',\\n' ORDER BY seq)
-                FROM numbered)
-        FROM head
+                       'disputed', disputed)::text, E',\\n' ORDER BY seq) AS changes
+            FROM numbered
+        ) told
     """
     return statement, values
 
@@ -105,7 +106,7 @@ def _change_branch(one: SliceType, catalogue: Catalogue, number: int, values: Va
                b.payload AS before, a.payload AS after
         FROM log l
         LEFT JOIN LATERAL ({_version(one, record_type, "l.version")}) a ON true
-        LEFT JOIN LATERAL ({_version(one, record_type, "l.version - 1")}) b ON l.op <> 'new'
+        LEFT JOIN LATERAL ({_version(one, record_type, "l.version - 1", "l.op <> 'new' AND ")}) b ON true
         CROSS JOIN LATERAL (
             SELECT {tests.was} AS was, {tests.is_in} AS is_in
         ) inside
@@ -141,8 +142,8 @@ def operation(watched: str) -> str:
     )
 
 
-def _version(one: SliceType, record_type: RecordType, version: str) -> str:
-    """One version of a record by its key, wherever it is kept: two index look-ups, never a scan."""
+def _version(one: SliceType, record_type: RecordType, version: str, only: str = "") -> str:
+    """One version of a record by its key, wherever it is kept: two index look-ups, never a scan; none where not ``only``."""
     tested = "".join(f", v.{name}" for name in dict.fromkeys(each.field for each in one.conditions))
     columns = (
         f"v.record_id, v.voided, v.source, v.disputed, {main_person(record_type, 'v')} AS person_id,"
@@ -150,7 +151,7 @@ def _version(one: SliceType, record_type: RecordType, version: str) -> str:
     )
     return " UNION ALL ".join(
         f"SELECT {columns} FROM {{d}}.{table} v {_sealed_join(one, record_type, 'v')}"
-        f" WHERE v.record_id = l.record_id AND v.version = {version}"
+        f" WHERE {only}v.record_id = l.record_id AND v.version = {version}"
         for table in (f"rec_{record_type.code}", f"rec_{record_type.code}_history")
     )
 

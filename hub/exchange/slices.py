@@ -176,7 +176,7 @@ def _next_page(
     definition = subscription.definition
     found = _run_page(connection, context, definition, position, None, limit, first)
     kept = KeptRange(page_no + 1, end, found.to_seq, first, found.count, found.digest)
-    if found.count and not _keep(connection, subscription, epoch, kept, "page"):
+    if found.count and not keep_range(connection, subscription, epoch, kept, "page"):
         return None
     following = encode_cursor(context.keyring.digest_key, subscription.subscription_id, epoch, found.to_seq)
     return Page(
@@ -230,12 +230,20 @@ def _run_page(
 ) -> _Found:  # fmt: skip
     statement, values = page_statement(definition, context.catalogue)
     values |= {"after": after, "upper": upper, "limit": limit, "window": context.window, "first": first}
+    head, scanned, last, count, body = read_log(connection, statement, values)
+    reached = last if scanned == limit else min(upper or after + context.window, head)
+    return _Found(head, reached, count, page_digest(body), _unseal(body, definition, context))
+
+
+def read_log(connection: Connection, statement: str, values: dict[str, object]) -> tuple[int, int, int, int, str]:
+    """Head, log rows read and the last of them, how many changes, and these as JSON text."""
     _, head, scanned, last, count, changes = run_sql(connection, statement, **values)[0]
-    head, scanned, count = cast(int, head), cast(int, scanned), cast(int, count)
-    reached = cast(int, last) if scanned == limit else min(upper or after + context.window, head)
-    body = cast(str, changes or "")
-    digest = hashlib.sha256(body.encode()).hexdigest()
-    return _Found(head, reached, count, digest, _unseal(body, definition, context))
+    return cast(int, head), cast(int, scanned), cast(int, last or 0), cast(int, count), cast(str, changes or "")
+
+
+def page_digest(body: str) -> str:
+    """What both sides of a delivery prove it by."""
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def _unseal(body: str, definition: SliceDefinition, context: FeedContext) -> str:
@@ -267,7 +275,7 @@ def open_sealed(payload: dict[str, object], names: list[str], keyring: Keyring) 
     payload.update({name: inside.get(name) for name in names})
 
 
-def _keep(connection: Connection, subscription: Subscription, epoch: str, kept: KeptRange, kind: str) -> bool:
+def keep_range(connection: Connection, subscription: Subscription, epoch: str, kept: KeptRange, kind: str) -> bool:
     rows = run_sql(
         connection,
         "INSERT INTO {d}.delivery (subscription_id, epoch, page_no, kind, definition_version, from_seq, to_seq,"
@@ -320,7 +328,7 @@ def snapshot(connection: Connection, actor: Actor, context: FeedContext, code: s
         count += 1
         yield line + "\n"
     kept = KeptRange(page_no + 1, end, seq, first, count, digest.hexdigest())
-    if not _keep(connection, subscription, epoch, kept, "snapshot"):
+    if not keep_range(connection, subscription, epoch, kept, "snapshot"):
         raise Conflict(
             "另一个程序正在读取同一订阅，请稍后重试。 Another reader is at work on this subscription: try again."
         )

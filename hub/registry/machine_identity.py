@@ -62,8 +62,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DESK_OF_A_SYSTEM = {
-    Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON, Right.WORK_CHALLENGE, Right.READ_DISCLOSURES,
-    Right.ASK_SLICE, Right.ANSWER_SLICE,
+    Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON, Right.WORK_CHALLENGE, Right.ASK_SLICE,
 }  # fmt: skip
 
 
@@ -71,7 +70,8 @@ def rights_a_key_may_have(its: Organisation) -> frozenset[Right]:
     """What a system of this organisation may do at most; a key has the scopes it was given.
 
     People work in such systems too: a key may carry their decisions on held rows, their comparisons,
-    their challenges and their lookups.
+    their challenges, their lookups and what they ask for. Who may have a slice, and who looks where somebody's data
+    went, is a person with an account.
     """
     if its.kind in ("bureau", "information_centre"):
         return frozenset({Right.SIGNED_IN, Right.READ_REGISTRY})

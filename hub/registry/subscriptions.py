@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, text, update
 
 from hub import audit
 from hub.database import district_of, new_uuid, utc_now
@@ -177,6 +177,17 @@ def set_state(
     return load_subscription(connection, code)
 
 
+def follow_providers(connection: Connection, actor: Actor, catalogue: Catalogue, record_type: str) -> None:
+    """Another organisation provides a record type now: what gives it names that one, and no longer who did before."""
+    require(actor, Right.MANAGE_REGISTRY, Right.OPERATE)
+    for known in list_subscriptions(connection, subscription.c.state != "ended"):
+        if any(one.record_type == record_type for one in known.definition.record_types):
+            providers = providers_of(connection, known.definition, catalogue)
+            if providers != sorted(known.providers):
+                _update(connection, known, {"providers": providers})
+                _record(connection, actor, known.code, "providers", providers=providers)
+
+
 def note_event(connection: Connection, actor: Actor, known: Subscription, what: str, reason: str = "") -> None:
     """What happened to a subscription without changing it: it lapsed, its provider asks that it be stopped."""
     _write_event(connection, actor, known.subscription_id, what, reason)
@@ -200,8 +211,15 @@ def _check(
 ) -> None:
     areas = load_area_index(connection)
     check_definition(definition, catalogue, its.kind, its.area_ids(areas))
+    _one_after_another(connection, its.code)
     refuse_hunting_together(connection, its.code, definition, code)
     _refuse_unknown_areas(definition, areas)
+
+
+def _one_after_another(connection: Connection, organisation: str) -> None:
+    """Two slices of one organisation approved at the same moment are judged beside each other, not past each other."""
+    key = {"key": f"subscriptions/{organisation}"}
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
 
 
 def _refuse_unknown_areas(definition: SliceDefinition, areas: AreaIndex) -> None:
@@ -264,7 +282,8 @@ def _locked(connection: Connection, code: str) -> Subscription:
 
 def load_subscription(connection: Connection, code_or_id: str | UUID) -> Subscription:
     """The subscription in its newest version; NotFound if there is none."""
-    found = connection.execute(_newest().where(_named(code_or_id))).one_or_none()
+    written = str(code_or_id)
+    found = connection.execute(_newest().where(_named(written))).one_or_none() if written.isprintable() else None
     if found is None:
         raise NotFound(f"没有订阅 {code_or_id}。 No subscription {code_or_id}.")
     return _subscription(found)

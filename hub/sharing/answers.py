@@ -17,14 +17,23 @@ from sqlalchemy import Connection, select, update
 
 from hub.database import set_reach
 from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
+from hub.registry.areas import load_area_index
 from hub.registry.masking import mask_within
+from hub.registry.organisations import load_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.requests import SamePerson
 from hub.registry.rights import require
 from hub.registry.scope import reach_of
-from hub.registry.subscriptions import change_subscription, create_subscription, renew_subscription
+from hub.registry.slice_definition import definition_digest
+from hub.registry.subscriptions import (
+    change_subscription,
+    create_subscription,
+    load_subscription,
+    renew_subscription,
+)
 from hub.registry.working_days import load_calendar
 from hub.settings import Settings
+from hub.sharing.licence import find_missing, one_line, refuse_forbidden
 from hub.sharing.requests import (
     LONGEST_REASON,
     LicenceRequest,
@@ -36,6 +45,7 @@ from hub.sharing.requests import (
     set_request,
     today,
 )
+from hub.sharing.routing import EntryShared, concerned_by, load_shared
 from hub.sharing.working_day_clocks import REPLY_DAYS_MORE, ExtensionTooLong, deliver_by, extended_reply_by
 from hub.tables import licence_answer
 from mappings.catalogue import Catalogue
@@ -81,6 +91,12 @@ class LimitPassed(Conflict):
     problem = "limit-passed"
 
 
+class RequestOutdated(Conflict):
+    """提交后情况已变，不能照此批准，请申请单位撤回后重新申请。 Things changed since it was handed in: withdraw it and ask anew."""
+
+    problem = "request-outdated"
+
+
 # ---- approve, refuse ----
 
 
@@ -108,6 +124,8 @@ def answer_request(
     if found.state != "submitted":
         raise RequestMoved()
     told = _told(outcome, reason, mine)
+    if outcome == "approved":
+        _refuse_outdated(connection, settings, catalogue, found, today(settings, now))
     _set_answer(connection, mine, state=outcome, reason=told, answered_at=now, answered_by=actor.name)
     late = today(settings, now) > mine.reply_by
     note_request(connection, actor, Right.ANSWER_SLICE, found.request_no, outcome, provider=mine.provider, late=late)
@@ -120,12 +138,39 @@ def answer_request(
 
 def _told(outcome: Outcome, reason: str, mine: LicenceAnswer) -> str:
     if outcome == "refused":
-        if mine.sharing == "unconditional" and len(" ".join(reason.split())) < LEAST_ARBITRARY:
+        if mine.sharing == "unconditional" and len(one_line(reason)) < LEAST_ARBITRARY:
             raise NotArbitrary(reason="")
         return reason_given(reason)
     if outcome != "approved":
         raise BadRequest("答复应为 approved 或 refused。 An answer is approved or refused.", outcome="")
-    return mask_within(" ".join(reason.split())[:LONGEST_REASON])
+    return mask_within(one_line(reason)[:LONGEST_REASON])
+
+
+def _refuse_outdated(
+    connection: Connection, settings: Settings, catalogue: Catalogue, found: LicenceRequest, day: date
+) -> None:
+    """An approval is of what the data catalogue says on its day: an entry may have been withdrawn, narrowed, handed on.
+
+    What was approved before stands until its own last day: no entry stops a slice, the bureau does (art. 27).
+    """
+    if found.wanted.expires_on is not None and found.wanted.expires_on < day:
+        raise LimitPassed()
+    its, areas = load_organisation(connection, found.organisation), load_area_index(connection)
+    entries = load_shared(connection, catalogue, found.wanted.definition)
+    refuse_forbidden(found.wanted.definition, catalogue, its, areas, entries)
+    years = settings.sharing.licence_years
+    changed = find_missing(found.wanted, catalogue, its, areas, entries, day, years)
+    changed += _handed_on(entries, answers_of(connection, found.request_id))
+    changed += [] if its.enabled else [f"{its.code}: 使用单位已停用 (the receiver is disabled)"]
+    if changed:
+        raise RequestOutdated("；".join(changed[:20]), changed=changed[:20])
+
+
+def _handed_on(entries: dict[str, EntryShared], asked: list[LicenceAnswer]) -> list[str]:
+    """Record types somebody provides by now who was not asked for them."""
+    known = {(one.provider, code) for one in asked for code in one.record_types}
+    now = {(one.provider, code) for one in concerned_by(entries) for code in one.record_types}
+    return [f"{code}: 提供单位现为 {provider} (its provider is another now)" for provider, code in sorted(now - known)]
 
 
 def _refuse_whole(connection: Connection, found: LicenceRequest, mine: LicenceAnswer, told: str, now: datetime) -> None:
@@ -141,8 +186,6 @@ def put_in_force(
 ) -> None:
     """All have approved: create, change or renew the subscription, here and now."""
     wanted, day = found.wanted, today(settings, now)
-    if wanted.expires_on is not None and wanted.expires_on < day:
-        raise LimitPassed()
     its: dict[str, Any] = {"terms": wanted.terms(found.request_id), "freshness_hours": wanted.freshness_hours}
     with keeping_registry(connection, actor) as keeper:
         if found.kind == "new":
@@ -155,9 +198,16 @@ def put_in_force(
                 connection, keeper, catalogue, found.subscription_code, definition=wanted.definition, **its
             )
         else:
+            _refuse_other_slice(connection, found)
             renew_subscription(connection, keeper, catalogue, found.subscription_code, **its)
     due = None if found.kind == "renew" else deliver_by(load_calendar(settings), day)  # a renewed feed goes on
     set_request(connection, found.request_id, state="approved", decided_at=now, deliver_by=due)
+
+
+def _refuse_other_slice(connection: Connection, found: LicenceRequest) -> None:
+    """What is renewed is what was asked for, with the providers it had then."""
+    if load_subscription(connection, found.subscription_code).digest != definition_digest(found.wanted.definition):
+        raise RequestOutdated(f"{found.subscription_code}: 订阅内容已变更 (the slice was changed since)")
 
 
 @contextmanager
@@ -184,9 +234,10 @@ def send_back(
     if found.state != "refused" or its.state != "refused" or found.level == 0:
         raise RequestMoved()
     told = reason_given(reason)
-    from_now = extended_reply_by(load_calendar(settings), today(settings, now), _days_of(its))
-    cleared = {"answered_at": None, "answered_by": None, "reason": "", "reply_by": from_now}
-    _set_answer(connection, its, state="waiting", **cleared)
+    day = today(settings, now)
+    from_now = extended_reply_by(load_calendar(settings), day, _days_of(its))
+    cleared: dict[str, Any] = {"answered_at": None, "answered_by": None, "reason": "", "reply_by": from_now}
+    _set_answer(connection, its, state="waiting", reminded_on=day, **cleared)  # so that its provider is told
     set_request(connection, request_id, state="submitted", decided_at=None, level_reason=told)
     note_request(connection, actor, Right.OVERSEE_SHARING, found.request_no, "sent-back", provider=provider)
     return load_request(connection, request_id)

@@ -204,7 +204,8 @@ def figures(counting: Counting, stretch: Stretch, rows: Iterable[Delivered]) -> 
     definition = counting.definition(stretch.version)
     if stretch.kind == "snapshot":
         expected = counting.standing(stretch.version, stretch.to_seq)
-        mine = (one for one in rows if one.kind == "snapshot" and one.to_seq == stretch.to_seq and one.count)
+        place = (stretch.from_seq, stretch.to_seq)
+        mine = (one for one in rows if one.kind == "snapshot" and (one.from_seq, one.to_seq) == place and one.count)
         pieces = tuple(_piece(one, one.count) for one in mine)
     else:
         expected = counting.changes(stretch.version, stretch.from_seq, stretch.to_seq)
@@ -270,7 +271,7 @@ def gaps_of(counting: Counting, segment: Segment, rows: list[Delivered]) -> list
     return _joined(open_pieces) + _undelivered(counting, segment, rows)
 
 
-def _why(one: Piece) -> str:
+def _why(one: Piece | Delivered) -> str:
     if one.mismatch:
         return "mismatch"
     if not one.fetched:
@@ -312,6 +313,16 @@ def _waiting(counting: Counting, segment: Segment, end: int) -> int:
     if after >= segment.to_seq:
         return 0
     return counting.changes(segment.definition_version, after, segment.to_seq).total()
+
+
+def unclosed_repeats(epoch: str, rows: Iterable[Delivered], first: int, last: int) -> list[Gap]:
+    """Snapshots that brought nothing new are expected of no month; whoever names their numbers is told all the same."""
+    repeats = (one for one in rows if one.kind == "snapshot" and one.from_seq == one.to_seq and one.count)
+    return [
+        Gap(why=why, epoch=epoch, first=one.first, last=one.last, count=one.count)
+        for one in repeats
+        if first <= one.first and one.last <= last and (why := _why(one))
+    ]
 
 
 def broken_numbers(subscription: Subscription, epoch: str, rows: list[Delivered], highest: int) -> list[Gap]:

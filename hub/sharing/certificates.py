@@ -12,13 +12,14 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, any_, insert, literal, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, any_, insert, literal, or_, select, true
 
 from hub import audit
 from hub.database import Database, district_of, new_uuid, run_sql, set_reach, utc_now
 from hub.errors import BadRequest, NotAllowed, NotFound
 from hub.exchange.change_list import month_bounds
 from hub.exchange.slices import FeedContext, current_epoch
+from hub.registry.hunting_rules import CARE_ONLY_TYPES
 from hub.registry.permissions import SYSTEM_ACTOR, Actor, Right
 from hub.registry.rights import require
 from hub.registry.subscriptions import Subscription, list_subscriptions, load_subscription
@@ -33,13 +34,15 @@ from hub.sharing.certificate_segments import (
     gaps_of,
     load_delivered,
     stretches,
+    unclosed_repeats,
 )
-from hub.tables import certificate, subscription
+from hub.tables import certificate, subscription, subscription_version
 
 READERS = (Right.READ_SHARING, Right.OVERSEE_SHARING, Right.PULL_SLICE, Right.OPERATE)
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 _NUMBERS = re.compile(r"(\d{1,15})\.\.(\d{1,15})")
 CLOSED = "已闭合：应发、已发、已取、已签收一致。 Closed: expected, sent, fetched and acknowledged are the same."
+CLOSED_SO_FAR = "截至出具时已闭合，期间尚未结束。 Closed up to the moment of issue: the period is not over."
 OPEN = "未闭合：所列下发编号尚未完成。 Not closed: the delivery numbers listed are open."
 _FIGURES = ("expected", "sent", "fetched", "acknowledged")
 
@@ -66,11 +69,13 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Period(msgspec.Struct, frozen=True):
-    """A stretch of the log; of a month that still runs, up to now."""
+    """A stretch of the log, or the deliveries of some numbers; of a month that still runs, up to now."""
 
     name: str
     from_seq: int
     to_seq: int
+    over: bool = True
+    numbers: tuple[int, int] | None = None
 
 
 class Recomputed(msgspec.Struct, frozen=True):
@@ -123,15 +128,22 @@ def issue_certificate(
 def issue_monthly(database: Database, context: FeedContext, time_zone: str, today: date) -> int:
     """A certificate of last month for every subscription that has none; how many were issued. Again is safe."""
     month = f"{today.year - (today.month == 1)}-{(today.month - 2) % 12 + 1:02d}"
-    began = month_bounds(month, time_zone)[1]
+    ended = month_bounds(month, time_zone)[1]
     with database.begin() as connection:
-        had = select(certificate.c.subscription_id).where(certificate.c.period == month)
-        meant = (subscription.c.state != "ended") & (subscription.c.created_at < began)
+        whole = (certificate.c.period == month) & (certificate.c.issued_at >= ended)
+        had = select(certificate.c.subscription_id).where(whole)
+        meant = (subscription.c.state != "ended") & (subscription.c.created_at < ended)
         without = meant & subscription.c.subscription_id.not_in(had)
         codes = [one.code for one in list_subscriptions(connection, without)]
+    failed: list[Exception] = []
     for code in codes:
-        with database.begin() as connection:
-            issue_certificate(connection, SYSTEM_ACTOR, context, code, month, time_zone)
+        try:
+            with database.begin() as connection:
+                issue_certificate(connection, SYSTEM_ACTOR, context, code, month, time_zone)
+        except Exception as one:  # of one subscription: the others have their certificates all the same
+            failed.append(one)
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} of {len(codes)} certificates of {month}", failed)
     return len(codes)
 
 
@@ -155,6 +167,8 @@ def _statement(counting: Counting, epoch: str, period: Period) -> dict[str, Any]
     gaps = [gap for one in segments for gap in gaps_of(counting, one, delivered.get(one.epoch, []))]
     for name in dict.fromkeys(one.epoch for one in planned):
         gaps += broken_numbers(counting.subscription, name, delivered.get(name, []), period.to_seq)
+    if period.numbers:
+        gaps += unclosed_repeats(epoch, delivered.get(epoch, []), *period.numbers)
     totals = {name: sum(getattr(one, name) for one in segments) for name in _FIGURES}
     closed = not gaps and len({*totals.values()}) <= 1
     return {
@@ -168,7 +182,8 @@ def _statement(counting: Counting, epoch: str, period: Period) -> dict[str, Any]
         "totals": totals | {"gap": totals["expected"] - totals["acknowledged"]},
         "open": msgspec.to_builtins(gaps),
         "closed": closed,
-        "statement": CLOSED if closed else OPEN,
+        "over": period.over,
+        "statement": (CLOSED if period.over else CLOSED_SO_FAR) if closed else OPEN,
     }
 
 
@@ -227,7 +242,7 @@ def _read_month(connection: Connection, month: str, time_zone: str) -> Period:
         begin=begin,
         end=end,
     )
-    return Period(month, cast(int, rows[0][0]), cast(int, rows[0][1]))
+    return Period(month, cast(int, rows[0][0]), cast(int, rows[0][1]), over=utc_now() >= end)
 
 
 def _read_numbers(rows: list[Delivered], first: int, last: int) -> Period:
@@ -235,7 +250,8 @@ def _read_numbers(rows: list[Delivered], first: int, last: int) -> Period:
     meant = [one for one in rows if one.count and one.last >= first and one.first <= last]
     if not meant or first > last or meant[-1].last < last:
         raise BadRequest(f"{first}..{last}: 没有这些下发编号。 There are no such delivery numbers.", field="period")
-    return Period(f"{meant[0].first}..{meant[-1].last}", meant[0].from_seq, meant[-1].to_seq)
+    first, last = meant[0].first, meant[-1].last
+    return Period(f"{first}..{last}", meant[0].from_seq, meant[-1].to_seq, numbers=(first, last))
 
 
 # ---- reading ----
@@ -276,12 +292,22 @@ def _kept() -> Select[Any]:
 
 
 def _visible(actor: Actor) -> ColumnElement[bool]:
-    if actor.may(Right.OVERSEE_SHARING) or actor.organisation == "hub":
+    """Of a slice that holds what is clinical by existing the figures say how much there is: for care alone."""
+    if actor.organisation == "hub":
         return true()
     own = subscription.c.organisation == actor.organisation
+    told = true() if actor.kind == "care" else subscription.c.subscription_id.not_in(_of_care_alone())
+    if actor.may(Right.OVERSEE_SHARING):
+        return told
     if not actor.may(Right.READ_SHARING):
         return own
-    return or_(own, literal(actor.organisation) == any_(subscription.c.providers))
+    return or_(own, and_(literal(actor.organisation) == any_(subscription.c.providers), told))
+
+
+def _of_care_alone() -> Select[Any]:
+    named = subscription_version.c.definition["record_types"]
+    clinical = (named.contains([{"record_type": code}]) for code in sorted(CARE_ONLY_TYPES))
+    return select(subscription_version.c.subscription_id).where(or_(*clinical))
 
 
 def _certificate(row: Row[Any]) -> Certificate:

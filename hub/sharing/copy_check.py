@@ -8,11 +8,12 @@ the receiver's own slice. What is told again is a disclosure: it is audited, and
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from adapters.copy_digest import TOWN_DIGITS, bucket_of
 from hub import audit
@@ -28,10 +29,12 @@ MOST_REPAIRED = 10_000  # of one comparison; a copy that differs in more is not 
 MOST_ROWS = 5_000  # of one part
 MOST_CELLS = 20_000
 MOST_TOWNS = 2_000
+MOST_OPEN = 20  # comparisons of one subscription begun within the hour and not ended: each counts the whole slice
 
 Town = Annotated[str, msgspec.Meta(max_length=TOWN_DIGITS, pattern=r"^[^\x00]*$")]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{22}$")]
 Buckets = Annotated[int, msgspec.Meta(ge=1, le=MOST_BUCKETS)]
+Bucket = Annotated[int, msgspec.Meta(ge=0, lt=MOST_BUCKETS)]
 Key = TypeVar("Key", str, int)
 Said = TypeVar("Said")
 Version = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -41,6 +44,12 @@ class CopyTooDifferent(Conflict):
     """副本差异过多，请重新取全量。 The copy differs in too much: take a snapshot."""
 
     problem = "copy-too-different"
+
+
+class TooManyChecks(Conflict):
+    """一小时内开始而未结束的比对过多，请先结束已开始的。 Too many comparisons begun within the hour: end those begun."""
+
+    problem = "too-many-copy-checks"
 
 
 class CopyCheckStale(Conflict):
@@ -83,16 +92,16 @@ class SentCells(msgspec.Struct, frozen=True, kw_only=True):
 
     record_type: str
     buckets: Buckets
-    towns: Annotated[dict[Town, dict[int, Digest]], msgspec.Meta(max_length=MOST_TOWNS)]
+    towns: Annotated[dict[Town, dict[Bucket, Digest]], msgspec.Meta(max_length=MOST_TOWNS)]
 
 
 class SentRows(msgspec.Struct, frozen=True, kw_only=True):
     """Every row the copy has in these cells; parts are numbered from 1, so that one sent again is known."""
 
-    part: Annotated[int, msgspec.Meta(ge=1)]
+    part: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     record_type: str
     buckets: Buckets
-    cells: Annotated[dict[int, list[Town]], msgspec.Meta(max_length=MOST_CELLS)]
+    cells: Annotated[dict[Bucket, list[Town]], msgspec.Meta(max_length=MOST_CELLS)]
     rows: Annotated[list[tuple[UUID, Version, Digest]], msgspec.Meta(max_length=MOST_ROWS)]
 
 
@@ -149,6 +158,7 @@ def begin_check(
 ) -> Begun:
     """Fix where the receiver stands, and how records are laid in cells."""
     subscription = open_subscription(connection, actor, context, code)
+    _refuse_many_open(connection, code, subscription)
     epoch = current_epoch(connection, subscription)
     seq = stands_at(subscription, epoch, cursor, context.keyring.digest_key)
     sides = [
@@ -280,6 +290,15 @@ def _refuse_malformed_rows(check: KeptCheck, sent: SentRows) -> None:
         raise BadRequest("同一记录出现两次。 A record is named twice.")
     if any(bucket_of(each, sent.buckets) not in sent.cells for each in ids):
         raise BadRequest("有的记录不在所列的桶内。 A record does not lie in any of these buckets.")
+
+
+def _refuse_many_open(connection: Connection, code: str, subscription: Subscription) -> None:
+    its = copy_check.c
+    open_now = (its.subscription_id == subscription.subscription_id) & ~its.finished
+    lately = its.begun_at > utc_now() - timedelta(hours=1)
+    count = connection.scalar(select(func.count()).where(open_now, lately)) or 0
+    if count >= MOST_OPEN:
+        raise TooManyChecks(code, most=MOST_OPEN)
 
 
 def _refuse_too_many(code: str, differences: int) -> None:

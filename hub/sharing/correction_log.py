@@ -153,10 +153,10 @@ def definitions_naming(connection: Connection, record_type: str) -> dict[tuple[U
 def handed_over(
     connection: Connection, record_type: str, subscriptions: Collection[UUID], seqs: Collection[int]
 ) -> dict[UUID, list[Handed]]:
-    """Pages that hold any of these changes, and every snapshot and export, by subscription."""
+    """Pages that hold any of these changes, and every snapshot, export and repair of a copy, by subscription."""
     asked: dict[str, Any] = {"those": list(subscriptions), "seqs": list(seqs)}
     found: dict[UUID, list[Handed]] = defaultdict(list)
-    for statement in (_PAGES, _SNAPSHOTS, _EXPORTS):
+    for statement in (_PAGES, _SNAPSHOTS, _EXPORTS, _REPAIRS):
         values = asked if statement is _PAGES else {"those": asked["those"]}
         for one, *told, types in run_sql(connection, statement, **values):
             if types is None or record_type in cast(Sequence[str], types):
@@ -165,17 +165,18 @@ def handed_over(
 
 
 def _handed(told: list[Any]) -> Handed:
-    export_no, version, areas, whole, from_seq, to_seq, at, fetched_at, acknowledged_at = told
+    export_no, version, areas, whole, from_seq, to_seq, at, fetched_at, acknowledged_at, records = told
     return Handed(
         export_no=export_no, cut=(version, None if areas is None else tuple(areas)), whole=whole, from_seq=from_seq,
         to_seq=to_seq, at=at, fetched_at=fetched_at or acknowledged_at, acknowledged_at=acknowledged_at,
+        records=None if records is None else frozenset(records),
     )  # fmt: skip
 
 
 _PAGES = """
 WITH feed AS (SELECT DISTINCT subscription_id, epoch FROM {d}.delivery WHERE subscription_id = ANY(CAST(:those AS uuid[])))
 SELECT DISTINCT p.subscription_id, '', p.definition_version, NULL::integer[], false, p.from_seq, p.to_seq, p.delivered_at,
-       p.fetched_at, p.acknowledged_at, NULL::text[]
+       p.fetched_at, p.acknowledged_at, NULL::uuid[], NULL::text[]
   FROM unnest(CAST(:seqs AS bigint[])) asked(seq) CROSS JOIN feed CROSS JOIN LATERAL (
        SELECT e.* FROM {d}.delivery e WHERE e.subscription_id = feed.subscription_id AND e.epoch = feed.epoch
           AND e.kind = 'page' AND e.from_seq < asked.seq ORDER BY e.from_seq DESC LIMIT 1) p
@@ -183,13 +184,18 @@ SELECT DISTINCT p.subscription_id, '', p.definition_version, NULL::integer[], fa
 """
 _SNAPSHOTS = """
 SELECT subscription_id, '', definition_version, NULL::integer[], true, from_seq, to_seq, delivered_at, fetched_at,
-       acknowledged_at, NULL::text[]
+       acknowledged_at, NULL::uuid[], NULL::text[]
   FROM {d}.delivery WHERE subscription_id = ANY(CAST(:those AS uuid[])) AND kind = 'snapshot'
 """
 _EXPORTS = """
 SELECT subscription_id, export_no, definition_version, areas, whole, from_seq, to_seq, made_at, made_at,
-       NULL::timestamptz, record_types
+       NULL::timestamptz, NULL::uuid[], record_types
   FROM {d}.slice_export WHERE subscription_id = ANY(CAST(:those AS uuid[]))
+"""
+_REPAIRS = """
+SELECT subscription_id, '', definition_version, NULL::integer[], true, 0, seq, changed_at, changed_at,
+       NULL::timestamptz, repaired, NULL::text[]
+  FROM {d}.copy_check WHERE subscription_id = ANY(CAST(:those AS uuid[])) AND repaired <> '{}'
 """
 
 

@@ -109,7 +109,8 @@ def _derive_type(
             slice_of = narrowed(definitions[one.subscription_id, cut[0]], record_type, cut[1])
             operations[cut] = operations_of(connection, catalogue, slice_of, seqs) if slice_of else {}
         for correction in corrections:
-            found = _receiver(one, correction, records[correction.record_id], had, operations)
+            its = [each for each in had if each.records is None or correction.record_id in each.records]
+            found = _receiver(one, correction, records[correction.record_id], its, operations)
             if found:
                 receivers[correction.seq].append(found)
 

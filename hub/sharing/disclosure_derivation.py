@@ -100,12 +100,12 @@ def gather(
     changes: dict[UUID, list[Change]] = {}
     for code, records in types.items():
         changes |= _find_changes(connection, catalogue, sight, shares, code, records)
-    seqs = [one.seq for each in changes.values() for one in each if any(op for _, op in one.verdicts.values())]
+    told = [one for each in changes.values() for one in each if any(op for _, op in one.verdicts.values())]
     return Traces(
         named=named,
         changes=changes,
         shares=shares,
-        pages=_find_pages(connection, seqs, since),
+        pages=_find_pages(connection, {one.seq: one.record_type for one in told}, since),
         standing=_find_standing(connection, since),
         lists=_find_lists(connection, list(changes), since),
         catalogue_numbers=load_catalogue_numbers(connection),
@@ -197,9 +197,12 @@ def _find_changes(
     return {record_id: list(each.values()) for record_id, each in found.items()}
 
 
-def _find_pages(connection: Connection, seqs: list[int], since: datetime | None) -> dict[int, list[Handed]]:
+def _find_pages(
+    connection: Connection, types_by_seq: dict[int, str], since: datetime | None
+) -> dict[int, list[Handed]]:
     pages: dict[int, list[Handed]] = defaultdict(list)
-    for seq, subscription_id, version, *said in run_sql(connection, disclosure_sql.PAGES, seqs=seqs, since=since):
+    asked = {"seqs": list(types_by_seq), "types": list(types_by_seq.values()), "since": since}
+    for seq, subscription_id, version, *said in run_sql(connection, disclosure_sql.PAGES, **asked):
         pages[cast(int, seq)].append(Handed(cast(Place, (subscription_id, version)), *cast(Any, said)))
     return pages
 

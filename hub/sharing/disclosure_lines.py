@@ -13,6 +13,7 @@ import msgspec
 import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
+from hub.exchange.plain_cells import plain_cell
 from hub.sharing.disclosure_derivation import LIST_FIELDS, Disclosure
 from hub.sharing.disclosures import CARE_NOTICE, CARE_NOTICE_EN, Ledger
 from mappings.catalogue import Catalogue, RecordType
@@ -25,7 +26,6 @@ CHANGE_WORDS = {"enter": "进入", "update": "更正", "leave": "移出", "void"
 _LIST_WORDS = dict(zip(LIST_FIELDS, ("姓名", "公民身份号码", "发生日期", "所属社区(村)"), strict=True))
 _LIST_WORDS_EN = dict(zip(LIST_FIELDS, ("Name", "Identity number", "Date", "Village"), strict=True))
 _MASKED, _MASKED_EN = "（掩码）", " (masked)"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _SAFE = {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
 _WIDTHS = (17, 20, 10, 30, 30, 30, 16, 16, 10, 8, 50, 17, 17, 24)
 _A4 = 9
@@ -160,8 +160,4 @@ def _write_cells(sheet: Worksheet, first: int, rows: Sequence[Sequence[str]]) ->
 def _write_table(path: Path, told: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         table = csv.writer(file)
-        table.writerows([_unrun(cell) for cell in row] for row in (*told, (), HEADERS, *rows))
-
-
-def _unrun(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+        table.writerows([plain_cell(cell) for cell in row] for row in (*told, (), HEADERS, *rows))

@@ -36,16 +36,22 @@ NAMED_BEFORE_ERASURE = """
     JOIN {d}.erased_version e ON e.record_id = l.record_id AND e.version < l.version AND NOT e.whole
     WHERE x.person_id = ANY(CAST(:persons AS uuid[])) AND e.record_type = ANY(CAST(:types AS text[]))
 """
-# The page of each epoch of each subscription that a change went out with: one index look-up each.
+# The page of each epoch of each subscription that a change went out with: one index look-up each. It is taken when its
+# reader came back for more, or with the first file of changes that held this record type.
 PAGES = """
     WITH feed AS (SELECT DISTINCT subscription_id, epoch FROM {d}.delivery)
     SELECT asked.seq, p.subscription_id, p.definition_version, 'page', p.epoch || '/' || p.page_no, p.delivered_at,
-           p.fetched_at, p.acknowledged_at
-    FROM unnest(CAST(:seqs AS bigint[])) asked(seq) CROSS JOIN feed CROSS JOIN LATERAL (
+           least(p.fetched_at, taken.at), p.acknowledged_at
+    FROM unnest(CAST(:seqs AS bigint[]), CAST(:types AS text[])) asked(seq, record_type) CROSS JOIN feed CROSS JOIN LATERAL (
         SELECT d.* FROM {d}.delivery d
         WHERE d.subscription_id = feed.subscription_id AND d.epoch = feed.epoch AND d.kind = 'page'
           AND d.from_seq < asked.seq ORDER BY d.from_seq DESC LIMIT 1
-    ) p
+    ) p LEFT JOIN LATERAL (
+        SELECT min(x.made_at) AS at FROM {d}.slice_export x
+        WHERE x.subscription_id = p.subscription_id AND x.epoch = p.epoch AND NOT x.whole
+          AND x.from_seq < asked.seq AND x.to_seq >= asked.seq
+          AND (x.record_types IS NULL OR asked.record_type = ANY(x.record_types))
+    ) taken ON true
     WHERE p.to_seq >= asked.seq AND (CAST(:since AS timestamptz) IS NULL OR p.delivered_at >= :since)
 """
 # What was handed over as it stood at one place of the log: snapshots, exported files of the whole slice (narrowed by

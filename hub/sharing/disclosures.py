@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from hub import audit
-from hub.database import run_sql
+from hub.database import new_uuid, run_sql
 from hub.people.purposes import Purpose
 from hub.registry.masking import mask_identifier
 from hub.registry.permissions import Actor, Right
@@ -57,15 +57,17 @@ def read_ledger(
     since: datetime | None = None,
     audit_connection: Connection | None = None,
 ) -> Ledger:
-    """The ledger of one person; that it was read, by whom and what for, is noted whatever came of it."""
-    ledger = Ledger(person_id=None)
-    if person_id is not None:
-        found = disclosures_of(connection, actor, catalogue, person_id, since, audit_connection=audit_connection)
-        if found is not None:
-            ledger = Ledger(
-                person_id=person_id, number=_number_of(connection, actor, person_id), disclosures=tuple(found),
-                looks_told=audit_connection is not None and sight_of(actor, catalogue).whole,
-            )  # fmt: skip
+    """The ledger of one person; that it was read, by whom and what for, is noted whatever came of it.
+
+    Nobody is looked for as somebody is: how long it takes does not tell who is known and not told of.
+    """
+    ledger, asked = Ledger(person_id=None), person_id or new_uuid()
+    found = disclosures_of(connection, actor, catalogue, asked, since, audit_connection=audit_connection)
+    if found is not None:
+        ledger = Ledger(
+            person_id=asked, number=_number_of(connection, actor, asked), disclosures=tuple(found),
+            looks_told=audit_connection is not None and sight_of(actor, catalogue).whole,
+        )  # fmt: skip
     _note_ledger(connection, actor, ledger, purpose, since)
     return ledger
 
@@ -87,7 +89,7 @@ def disclosures_of(
     sight = sight_of(actor, catalogue)
     with open_disclosures(connection, actor, sight.sources, person_id):
         traces = gather(connection, catalogue, sight, [person_id], since)
-        if not traces.changes and not (sight.whole and _is_person(connection, person_id)):
+        if not traces.changes and not (sight.whole and _was_erased(connection, person_id)):
             return None
         found = list(told_of(traces, person_id))
         if audit_connection is not None and sight.whole:
@@ -115,8 +117,10 @@ def _newest_first(one: Disclosure) -> tuple[datetime, str, str]:
     return one.delivered_at, one.number, str(one.record_id)
 
 
-def _is_person(connection: Connection, person_id: UUID) -> bool:
-    return bool(run_sql(connection, "SELECT 1 FROM {d}.person WHERE person_id = :person", person=person_id))
+def _was_erased(connection: Connection, person_id: UUID) -> bool:
+    """Nothing names them any more. Of anybody else without a record to be told of, that they are known is not told."""
+    statement = "SELECT 1 FROM {d}.person WHERE person_id = :person AND erased_at IS NOT NULL"
+    return bool(run_sql(connection, statement, person=person_id))
 
 
 def _number_of(connection: Connection, actor: Actor, person_id: UUID) -> str:

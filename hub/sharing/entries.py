@@ -69,7 +69,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_entry(connection: Connection, record_type: str) -> Entry:
     """The entry of one record type; NotFound if none is published."""
-    found = _entries(connection, [record_type])
+    found = _entries(connection, [record_type]) if record_type.isprintable() else []
     if not found:
         raise NotFound(f"没有信息类别 {record_type} 的目录条目。 The catalogue has no entry for {record_type}.")
     return found[0]
@@ -95,7 +95,7 @@ def read_entry(connection: Connection, actor: Actor, record_type: str) -> Entry:
 def list_versions(connection: Connection, actor: Actor, record_type: str) -> list[EntryVersion]:
     """Every version of an entry that this actor may see, newest first; NotFound if there never was one."""
     require(actor, *READERS)
-    found = versions_of(connection, record_type)
+    found = versions_of(connection, record_type) if record_type.isprintable() else []
     if not found:
         raise NotFound(f"没有信息类别 {record_type} 的目录条目。 The catalogue has no entry for {record_type}.")
     keepers = {one.content.provider for one in found if one.is_open}

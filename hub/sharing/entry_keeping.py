@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NoReturn
 
 import msgspec
@@ -18,17 +18,21 @@ from hub.errors import BadRequest, Conflict, NotAllowed
 from hub.registry.organisations import find_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
+from hub.registry.subscriptions import follow_providers
 from hub.registry.working_days import load_calendar
 from hub.settings import Settings
+from hub.sharing.answers import keeping_registry
 from hub.sharing.entries import Entry, encoded, load_entry, today_in
 from hub.sharing.entry_clocks import EntryVersion
 from hub.sharing.entry_content import EntryContent, difference, flaws, renewed, with_shared
+from hub.sharing.licence import one_line
 from hub.sharing.working_day_clocks import day_of_receipt, extended_update_by, review_by, update_by
 from mappings.catalogue import Catalogue, RecordType
 from mappings.data_catalogue_shapes import Classification, Format, Frequency, Mode, Sharing
 
 _LEAST, _LONGEST = 4, 500
 _MOST_REASONS = 20
+_LONGEST_AGO = timedelta(days=366)
 
 
 class EntryOfAnother(NotAllowed):
@@ -85,8 +89,10 @@ def begin_version(
         _moved(entry)
     today, cause = today_in(settings, now), stated(cause, "cause")
     caused = caused_on or today
-    if caused > today:
-        raise BadRequest("变化日期在今天之后。 What has not happened yet causes nothing.", caused_on=caused)
+    if not today - _LONGEST_AGO <= caused <= today:
+        raise BadRequest(
+            "变化日期在今天之后，或早于一年之前。 It lies after today, or more than a year back.", caused_on=caused
+        )
     content = renewed(entry.content, type_of(catalogue, record_type))
     due_on = update_by(load_calendar(settings), caused)
     number = _add_draft(connection, entry, content, cause, caused, due_on)
@@ -107,12 +113,14 @@ def save_draft(connection: Connection, actor: Actor, catalogue: Catalogue, recor
 
 
 def extend_update(
-    connection: Connection, settings: Settings, actor: Actor, record_type: str, days: int, reason: str
+    connection: Connection, settings: Settings, actor: Actor, record_type: str, days: int, reason: str, now: datetime
 ) -> date:
-    """Up to 5 working days more, once, with a reason; the new last day."""
+    """Up to 5 working days more, once, with a reason, before the days are over; the new last day."""
     version = _open_in(_locked_own(connection, actor, record_type), "due", "draft", "returned")
     if version.extended_on is not None:
         raise EntryMoved("只能延长一次。 It was extended before: that is possible once.")
+    if today_in(settings, now) > version.due_on:
+        raise EntryMoved("更新期限已过，不能再延长，请尽快提交。 The last day has passed: hand it in now.")
     said = stated(reason, "extension_reason")
     last_day = extended_update_by(load_calendar(settings), version.due_on, days)
     _amend(connection, version, extended_on=last_day, extension_reason=said)
@@ -144,6 +152,8 @@ def drop_version(
         raise EntryMoved(
             "信息类别的字段已变化，须更新目录。 The record type's fields changed: the update must be made."
         )
+    if version.content.provider != entry.provider:
+        raise EntryMoved("提供单位由区局指定，不能撤销。 The bureau named its provider: that is not given up here.")
     told = {"answer": stated(reason, "reason"), "decided_at": now, "decided_by": actor.name}
     _amend(connection, version, state="withdrawn", **told)
     _noted(connection, actor, Right.KEEP_ENTRY, record_type, "withdrawn", version.version)
@@ -162,6 +172,8 @@ def publish_version(
     _amend(connection, version, state="published", answer="", decided_at=now, decided_by=actor.name)
     provider = version.content.provider
     run_sql(connection, _TAKES_EFFECT, record_type=record_type, version=version.version, provider=provider, now=now)
+    with keeping_registry(connection, actor) as keeper:
+        follow_providers(connection, keeper, catalogue, record_type)
     _noted(connection, actor, Right.OVERSEE_SHARING, record_type, "published", version.version)
 
 
@@ -183,7 +195,7 @@ def name_provider(
     """The bureau names another provider (数源单位): it keeps the next version, and answers from its publication on."""
     require(actor, Right.OVERSEE_SHARING)
     entry = _locked(connection, record_type)
-    its = find_organisation(connection, organisation)
+    its = find_organisation(connection, organisation) if organisation.isprintable() else None
     if its is None or its.district != settings.district or not its.enabled or its.kind in ("town", "village", "upper"):
         raise BadRequest(
             f"{organisation} 不能作为提供单位。 {organisation} cannot be a provider.", organisation=organisation
@@ -228,13 +240,14 @@ def type_of(catalogue: Catalogue, record_type: str) -> RecordType:
 
 def stated(reason: str, field: str) -> str:
     """A reason as it is kept; too short or too long is no reason."""
-    said = reason.strip()
+    said = one_line(reason)
     if not _LEAST <= len(said) <= _LONGEST:
         raise ReasonMissing(**{field: ""})
     return said
 
 
 def _locked(connection: Connection, record_type: str) -> Entry:
+    load_entry(connection, record_type)
     run_sql(connection, "SELECT 1 FROM {d}.catalogue_entry WHERE record_type = :one FOR UPDATE", one=record_type)
     return load_entry(connection, record_type)
 
@@ -284,7 +297,11 @@ def _refuse_closed_items(edited: Edited, record_type: RecordType) -> None:
 
 
 def _stripped(written: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.strip() if isinstance(value, str) else value for name, value in written.items()}
+    return {name: _printable(value) if isinstance(value, str) else value for name, value in written.items()}
+
+
+def _printable(text: str) -> str:
+    return "\n".join(one_line(line) for line in text.strip().splitlines())
 
 
 # ---- written ----

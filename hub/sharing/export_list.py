@@ -118,7 +118,27 @@ def acknowledge_export(
     )
     if not export.complete or export.epoch != epoch or not rows:
         raise BadRequest(f"{export_no}: 只有完整的变动导出可以签收。 Only a whole export of changes is acknowledged.")
+    _refuse_untaken(connection, subscription, export)
     return acknowledge(connection, actor, subscription, epoch, int(str(rows[0][0])), str(rows[0][1]))
+
+
+def _refuse_untaken(connection: Connection, subscription: Subscription, export: Export) -> None:
+    """Pages before it that were delivered for a narrower file, or lost, and are in no other: nobody has had them."""
+    first, last = run_sql(
+        connection,
+        "SELECT min(d.first_delivery_no), max(d.first_delivery_no + d.count - 1) FROM {d}.delivery d"
+        " WHERE d.subscription_id = :subscription AND d.epoch = :epoch AND d.count > 0 AND d.fetched_at IS NULL"
+        " AND d.to_seq <= :from_seq AND NOT EXISTS (SELECT 1 FROM {d}.slice_export x"
+        " WHERE x.subscription_id = d.subscription_id AND x.epoch = d.epoch AND x.areas IS NULL"
+        " AND x.record_types IS NULL AND x.from_seq <= d.from_seq AND x.to_seq >= d.to_seq)",
+        subscription=subscription.subscription_id,
+        epoch=export.epoch,
+        from_seq=export.from_seq,
+    )[0]
+    if first is not None:
+        raise BadRequest(
+            f"下发编号 {first}–{last} 还没有取走，请先按编号导出。 {first}-{last} were never taken: export them first."
+        )
 
 
 def _export(row: tuple[Any, ...]) -> Export:

@@ -17,6 +17,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
+from hub.exchange.plain_cells import plain_cell
 from hub.sharing.export_columns import Row, Sheet
 from hub.sharing.export_cover import Cover
 
@@ -136,7 +137,7 @@ def _fill_tables(partial: dict[str, Path], sheets: Sequence[Sheet], rows: Iterab
         for one in sheets:
             file = opened.enter_context(partial[one.record_type].open("w", encoding="utf-8-sig", newline=""))
             tables[one.record_type] = one, csv.writer(file)
-            tables[one.record_type][1].writerow([column.header for column in one.columns])
+            tables[one.record_type][1].writerow([plain_cell(column.header) for column in one.columns])
         for row in rows:
             one, table = tables[row["record_type"]]
             table.writerow(one.cells(row))

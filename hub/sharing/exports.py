@@ -45,6 +45,7 @@ from hub.sharing.export_workbook import SUFFIXES, Form, write_export
 from mappings.catalogue import Catalogue
 
 _PREFIX = "DC"
+_ROWS_OF_A_WORKBOOK = 1_000_000  # a sheet ends at 1,048,576: more would be left out without a word
 
 
 class TooManyRows(TooLarge):
@@ -134,6 +135,11 @@ def narrow(definition: SliceDefinition, wish: Wish, areas: AreaIndex) -> SliceDe
     return msgspec.structs.replace(definition, record_types=kept, areas=wish.areas or definition.areas)
 
 
+def _most_rows(settings: Settings, wish: Wish) -> int:
+    allowed = settings.sharing.export_rows
+    return min(allowed, _ROWS_OF_A_WORKBOOK) if wish.form == "xlsx" else allowed
+
+
 # ---- laying the rows down ----
 
 
@@ -142,7 +148,7 @@ def _lay_down_slice(
     definition: SliceDefinition, lines: Path,
 ) -> _Content:  # fmt: skip
     """The slice of one instant."""
-    encode, most = msgspec.json.Encoder().encode, settings.sharing.export_rows
+    encode, most = msgspec.json.Encoder().encode, _most_rows(settings, wish)
     with database.begin(reach_of(actor), isolation="REPEATABLE READ") as connection:
         subscription = open_subscription(connection, actor, context, code)
         epoch = current_epoch(connection, subscription)
@@ -176,7 +182,7 @@ class _Pages:
         self, database: Database, settings: Settings, context: FeedContext, actor: Actor, code: str, wish: Wish
     ) -> None:
         self._database, self._context, self._actor, self._code, self._wish = database, context, actor, code, wish
-        self._left = settings.sharing.export_rows
+        self._left = _most_rows(settings, wish)
         self.epoch, self.from_seq, self.to_seq = "", 0, 0
         self.first_no, self.last_no, self.more = 0, 0, False
 

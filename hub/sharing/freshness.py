@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -26,6 +27,7 @@ from mappings.catalogue import Catalogue
 
 # An expected frequency in working days; what comes as it comes is never silent.
 EXPECTED_DAYS = {"realtime": 1, "daily": 1, "weekly": 5, "monthly": 22}
+_NAMED = 5  # record types one notice names
 _FAR_BACK = timedelta(days=90)  # whoever spoke before that is looked up by itself
 _A_LOOK = 20_000  # log rows one look at one subscription may read
 _ROWS_OF_ITS_OWN = 500
@@ -141,16 +143,26 @@ def _oldest_overdue(
 
 
 def _silent_sources(connection: Connection, settings: Settings, catalogue: Catalogue, now: datetime) -> Iterator[Due]:
+    """One alarm a record type; what an organisation never sent at all is one alarm together."""
+    zone, never = ZoneInfo(settings.time_zone), defaultdict[str, list[Heard]](list)
     for one in sources_heard(connection, settings, catalogue, now):
-        if one.silent and one.expected_on is not None:
-            since = datetime.combine(
-                one.expected_on + timedelta(days=1), datetime.min.time(), ZoneInfo(settings.time_zone)
-            )
-            yield Due(
-                kind="source", about=f"source/{one.organisation}/{one.record_type}", organisation=one.organisation,
-                since=since.astimezone(UTC), facts={"frequency": one.frequency}, notice="source_silent",
-                number=one.record_type,
-            )  # fmt: skip
+        if one.silent and one.last_at is None:
+            never[one.organisation].append(one)
+        elif one.silent:
+            yield _of_source([one], f"source/{one.organisation}/{one.record_type}", zone)
+    for organisation, silent in never.items():
+        yield _of_source(silent, f"source/{organisation}", zone)
+
+
+def _of_source(silent: list[Heard], about: str, zone: ZoneInfo) -> Due:
+    first = min(one.expected_on for one in silent if one.expected_on is not None)
+    since = datetime.combine(first + timedelta(days=1), datetime.min.time(), zone).astimezone(UTC)
+    codes = [one.record_type for one in silent]
+    facts = {"frequency": silent[0].frequency} if len(silent) == 1 else {"record_types": codes}
+    return Due(
+        kind="source", about=about, organisation=silent[0].organisation, since=since, facts=facts,
+        notice="source_silent", number="、".join(codes[:_NAMED]) + (" …" if len(codes) > _NAMED else ""),
+    )  # fmt: skip
 
 
 def sources_heard(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -24,6 +25,7 @@ class Handed(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     fetched_at: datetime | None = None
     acknowledged_at: datetime | None = None
+    records: frozenset[UUID] | None = None  # what a comparison told again: these alone
 
     def tells(self, seq: int) -> bool:
         """Whether who has this knows what the change did."""

@@ -94,7 +94,7 @@ def read_wanted(written: Mapping[str, Any]) -> tuple[Wanted, list[str]]:
     """What was asked for as far as it can be read, and one line for every part that cannot."""
     known = {name for name in Wanted.__struct_fields__ if name != "catalogue_nos"}
     kept: dict[str, Any] = {}
-    problems = [f"{name[:40]}: 没有这一项 (no such field)" for name in sorted(written) if name not in known]
+    problems = [f"{one_line(name)[:40]}: 没有这一项 (no such field)" for name in sorted(written) if name not in known]
     for name in sorted(known & written.keys()):
         value, problem = _read_part(name, written[name])
         if problem:
@@ -111,6 +111,14 @@ _READ_AS: dict[str, tuple[Any, str]] = {
 }
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+
+
+def one_line(text: str) -> str:
+    """A text as it is kept: in one line, without what cannot be printed or turns the reading about."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())
+
+
 def _read_part(name: str, value: Any) -> tuple[Any, str]:
     kind, problem = _READ_AS.get(name, (str, f"应为文字，不超过 {LONGEST_TEXT} 字 (a text of at most {LONGEST_TEXT})"))
     if name in ("expires_on", "freshness_hours") and value == "":
@@ -120,9 +128,20 @@ def _read_part(name: str, value: Any) -> tuple[Any, str]:
     except (msgspec.ValidationError, ValueError, OverflowError):
         return None, f"{name}: {problem}"
     if kind is str:
-        read = " ".join(read.split())
+        read = one_line(read)
         return (read, "") if len(read) <= LONGEST_TEXT else (None, f"{name}: {problem}")
+    if name == "definition" and _has_control(value):
+        return None, f"{name}: {problem}"
     return read, ""
+
+
+def _has_control(value: Any) -> bool:
+    """Whether any text in it holds what no database keeps and no page shows."""
+    if isinstance(value, Mapping):
+        return any(_has_control(each) for pair in value.items() for each in pair)
+    if isinstance(value, list | tuple):
+        return any(_has_control(each) for each in value)
+    return isinstance(value, str) and _CONTROL.search(value) is not None
 
 
 def for_own_area(wanted: Wanted, its: Organisation, areas: AreaIndex) -> Wanted:
@@ -178,18 +197,26 @@ def known_part(definition: SliceDefinition, catalogue: Catalogue) -> SliceDefini
 
 
 def find_missing(
-    wanted: Wanted, catalogue: Catalogue, areas: AreaIndex, entries: dict[str, EntryShared], today: date, years: int
+    wanted: Wanted,
+    catalogue: Catalogue,
+    its: Organisation,
+    areas: AreaIndex,
+    entries: dict[str, EntryShared],
+    today: date,
+    years: int,
 ) -> list[str]:
     """Everything that is missing or cannot be read, in one list; empty when the request is complete."""
     return [
         *_missing_terms(wanted),
         *_wrong_limit(wanted.expires_on, today, years),
         *_wrong_definition(wanted.definition, catalogue, areas),
-        *_unready_entries(wanted, catalogue, entries),
+        *_unready_entries(wanted, catalogue, its, entries),
     ]
 
 
-def _unready_entries(wanted: Wanted, catalogue: Catalogue, entries: dict[str, EntryShared]) -> Iterator[str]:
+def _unready_entries(
+    wanted: Wanted, catalogue: Catalogue, its: Organisation, entries: dict[str, EntryShared]
+) -> Iterator[str]:
     for one in wanted.definition.record_types:
         entry = entries.get(one.record_type)
         if entry is None:
@@ -200,7 +227,14 @@ def _unready_entries(wanted: Wanted, catalogue: Catalogue, entries: dict[str, En
             yield f"{one.record_type}: 没有可答复的提供单位，请联系区局 (no provider could answer: ask the bureau)"
         elif not is_care_only(catalogue.record_types[one.record_type]):
             asked = (*one.fields, *(each.field for each in one.conditions))
-            yield from _outside_entry(one.record_type, asked, wanted.mode, entry)
+            within_care = _clinical_fields(catalogue, one.record_type) if its.kind == "care" else frozenset[str]()
+            named = tuple(name for name in asked if name not in within_care)
+            yield from _outside_entry(one.record_type, named, wanted.mode, entry)
+
+
+def _clinical_fields(catalogue: Catalogue, record_type: str) -> frozenset[str]:
+    """No entry shares them; between care organisations their provider decides."""
+    return frozenset(field.name for field in catalogue.record_types[record_type].clinical_fields)
 
 
 def _outside_entry(code: str, fields: tuple[str, ...], mode: str, entry: EntryShared) -> Iterator[str]:

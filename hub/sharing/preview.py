@@ -3,14 +3,17 @@
 Whoever provides a record type is told exact counts of it and shown five of its own records; the bureau is shown five,
 veiled further. Everybody else, who asks above all, is told counts in two figures, none below the smallest shown
 (not even that there are none), and none at all where a condition looks at names, numbers or places: else a preview
-would say of one person whether there is such a record. Records that are clinical by existing are not counted for
-anybody outside care.
+would say of one person whether there is such a record. Each count is off by up to one step, always the same for the
+same conditions and areas: two previews that differ by one person do not tell of them by their difference.
+
+Records that are clinical by existing are not counted for anybody outside care.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from hashlib import blake2b
 from typing import Any, Literal, cast
 
 import msgspec
@@ -172,8 +175,9 @@ def _type_preview(
     counted: Mapping[str, str] = {}
     if _is_counted(viewer, one, record_type, standing):
         counts = _counts(connection, asked, one, record_type, viewer)
-        counted = {name: _written(count, standing) for name, count in counts.items() if name != "minors"}
-        warnings += _minors_warnings(record_type, counts["minors"], standing)
+        off = _off_by(connection, one, asked.definition.areas)
+        counted = {name: _written(count, standing, off) for name, count in counts.items() if name != "minors"}
+        warnings += _minors_warnings(record_type, counts["minors"], standing, off)
     else:
         warnings.append(_UNCOUNTED)
     sample = _sample(connection, asked, one, record_type, viewer, standing)
@@ -224,13 +228,21 @@ def _counts(
     return {name: int(cast(int, count)) for name, count in found.items()}
 
 
-def _written(count: int, standing: Standing) -> str:
+def _off_by(connection: Connection, one: SliceType, areas: tuple[int, ...] | None) -> float:
+    """Between -1 and 1, by what picks the records and the hub's key: nobody outside can work it out or draw it anew."""
+    asked = sorted([each.field, each.op, *sorted(each.values)] for each in one.conditions)
+    picked = msgspec.json.encode([one.record_type, asked, None if areas is None else sorted(areas)])
+    key: bytes = connection.get_execution_options().get("audit_key") or b""
+    drawn = blake2b(picked, key=key[:64], person=b"preview", digest_size=6).digest()
+    return int.from_bytes(drawn) / 2**47 - 1
+
+
+def _written(count: int, standing: Standing, off: float) -> str:
     if standing == "provider":
         return f"{count:,}"
-    if count < SMALLEST_SHOWN:
-        return f"<{SMALLEST_SHOWN}"
     step = max(_ROUNDED_TO, 10 ** (len(str(count)) - 2))
-    return f"≈{max(step, round(count / step) * step):,}"
+    told = round((count + off * step) / step) * step
+    return f"≈{told:,}" if told >= step else f"<{SMALLEST_SHOWN}"
 
 
 # ---- five records ----
@@ -298,9 +310,10 @@ def _type_warnings(one: SliceType, record_type: RecordType) -> Iterator[PreviewW
         )
 
 
-def _minors_warnings(record_type: RecordType, minors: int, standing: Standing) -> Iterator[PreviewWarning]:
+def _minors_warnings(record_type: RecordType, minors: int, standing: Standing, off: float) -> Iterator[PreviewWarning]:
     about_children = any(role.role == "child" for role in record_type.people)
-    if about_children or minors >= (1 if standing == "provider" else SMALLEST_SHOWN):
+    some = minors > 0 if standing == "provider" else _written(minors, standing, off).startswith("≈")
+    if about_children or some:
         yield PreviewWarning(
             code="minors",
             says=f"含不满 {MINOR_BELOW} 周岁的未成年人：按敏感个人信息对待。",

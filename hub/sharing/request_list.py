@@ -84,7 +84,7 @@ def list_requests(
     found = [request_of(row) for row in rows]
     calendar, day = load_calendar(settings), today(settings, now)
     answers = _answers_by_request(connection, [one.request_id for one in found])
-    return [_listed(calendar, day, one, answers[one.request_id]) for one in found]
+    return [_listed(settings, calendar, day, one, answers[one.request_id]) for one in found]
 
 
 def _known_to(actor: Actor) -> ColumnElement[bool]:
@@ -106,15 +106,17 @@ def _answers_by_request(connection: Connection, ids: Sequence[UUID]) -> dict[UUI
     return found
 
 
-def _listed(calendar: Calendar, day: date, one: LicenceRequest, answers: Sequence[LicenceAnswer]) -> ListedRequest:
-    clocks = tuple(_clock(calendar, day, one, its) for its in answers)
+def _listed(
+    settings: Settings, calendar: Calendar, day: date, one: LicenceRequest, answers: Sequence[LicenceAnswer]
+) -> ListedRequest:
+    clocks = tuple(_clock(settings, calendar, day, one, its) for its in answers)
     return ListedRequest(request=one, clocks=clocks, deliver_left=_deliver_left(calendar, day, one))
 
 
-def _clock(calendar: Calendar, day: date, one: LicenceRequest, its: LicenceAnswer) -> Clock:
+def _clock(settings: Settings, calendar: Calendar, day: date, one: LicenceRequest, its: LicenceAnswer) -> Clock:
     waiting = its.state == "waiting" and one.state == "submitted"
     left = days_left(calendar, day, its.reply_by) if waiting else None
-    ended = its.answered_at.date() if its.answered_at else day
+    ended = today(settings, its.answered_at) if its.answered_at else day
     late = ended > its.reply_by if its.state != "waiting" or waiting else False
     return Clock(
         provider=its.provider, state=its.state, sharing=its.sharing, reply_by=its.reply_by, left=left, late=late
@@ -148,7 +150,7 @@ def show_request(
     return ShownRequest(
         request=_seen_by(actor, one, shown),
         answers=answers,
-        clocks={each.provider: _clock(calendar, day, one, each) for each in answers},
+        clocks={each.provider: _clock(settings, calendar, day, one, each) for each in answers},
         record_types=shown,
         withheld=len(shown) < len(named),
         deliver_left=_deliver_left(calendar, day, one),

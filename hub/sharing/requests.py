@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Row, insert, select, text, update
 
 from hub import audit
-from hub.database import new_uuid
+from hub.database import new_uuid, set_reach
 from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
 from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.hunting_together import refuse_hunting_together
@@ -23,6 +23,7 @@ from hub.registry.masking import mask_within
 from hub.registry.organisations import Organisation, load_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
+from hub.registry.scope import reach_of
 from hub.registry.subscriptions import Subscription, load_subscription
 from hub.registry.working_days import load_calendar
 from hub.settings import Settings
@@ -32,6 +33,7 @@ from hub.sharing.licence import (
     for_own_area,
     known_part,
     new_request_number,
+    one_line,
     read_wanted,
     refuse_forbidden,
     wrong_code,
@@ -105,6 +107,8 @@ def draft_request(
     if kind not in KINDS:
         raise BadRequest(f"申请类型应为 {'、'.join(KINDS)}。 The kind is one of: {', '.join(KINDS)}.", kind=kind[:40])
     _one_at_a_time(connection, its.code)
+    if kind == "new" and code:
+        _refuse_code(connection, actor, code)
     known = _own_subscription(connection, its.code, code) if kind != "new" else None
     wanted, unread = read_wanted(_completed(written, known, kind))
     wanted = for_own_area(wanted, its, areas)
@@ -150,6 +154,17 @@ def _asking(connection: Connection, actor: Actor) -> Organisation:
 def _one_at_a_time(connection: Connection, organisation: str) -> None:
     """A form sent twice at the same moment waits for itself, and then finds itself."""
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"ask/{organisation}"})
+
+
+def _refuse_code(connection: Connection, actor: Actor, code: str) -> None:
+    """A draft keeps its code: one that cannot be, or is somebody's already, is told before there is a draft."""
+    if wrong := wrong_code(code):
+        raise BadRequest(one_line(wrong), code="")
+    set_reach(connection, {"registry": "on"})  # somebody else's counts too
+    taken = connection.execute(select(subscription.c.code).where(subscription.c.code == code)).first()
+    set_reach(connection, {"registry": "", **reach_of(actor)})
+    if taken:
+        raise Conflict(f"订阅代码 {code} 已被使用，请换一个。 The code {code} is taken: choose another.", code="")
 
 
 def _own_subscription(connection: Connection, organisation: str, code: str) -> Subscription:
@@ -205,14 +220,12 @@ def _checked(
     known = known_part(wanted.definition, catalogue)
     refuse_hunting_together(connection, its.code, known, "" if row["kind"] == "new" else row["subscription_code"])
     years = settings.sharing.licence_years
-    missing = find_missing(wanted, catalogue, areas, entries, today(settings, now), years)
+    missing = find_missing(wanted, catalogue, its, areas, entries, today(settings, now), years)
     return missing + _code_trouble(connection, its.code, row)
 
 
 def _code_trouble(connection: Connection, organisation: str, row: Mapping[str, Any]) -> list[str]:
     code, its = row["subscription_code"], licence_request.c
-    if row["kind"] == "new" and (wrong := wrong_code(code)):
-        return [wrong]
     taken = select(subscription.c.code).where(subscription.c.code == code)
     if row["kind"] == "new" and connection.execute(taken).first():
         return [f"{code}: 订阅代码已被使用 (this code is taken)"]
@@ -237,7 +250,8 @@ def submit_request(
         return found
     row = {"subscription_code": found.subscription_code, "kind": found.kind, "request_id": request_id}
     if found.kind != "new":
-        _own_subscription(connection, its.code, found.subscription_code)
+        known = _own_subscription(connection, its.code, found.subscription_code)
+        found = _of_the_slice(found, known)
     missing = _checked(connection, settings, catalogue, its, areas, row, found.wanted, now)
     if missing:
         set_request(connection, request_id, state="incomplete", missing=missing, asked_by=actor.name)
@@ -246,6 +260,14 @@ def submit_request(
     return _start_clocks(
         connection, settings, actor, found, load_shared(connection, catalogue, found.wanted.definition), now
     )
+
+
+def _of_the_slice(found: LicenceRequest, known: Subscription) -> LicenceRequest:
+    """Renewing is for the slice as it is now: it may have been changed since the draft was written."""
+    if found.kind != "renew":
+        return found
+    wanted = msgspec.structs.replace(found.wanted, definition=known.definition)
+    return msgspec.structs.replace(found, wanted=wanted)
 
 
 def _start_clocks(
@@ -313,7 +335,7 @@ def escalate_request(connection: Connection, actor: Actor, request_id: UUID, lev
 
 def reason_given(reason: str, least: int = LEAST_REASON) -> str:
     """A reason as it is kept: in one line, numbers of persons masked."""
-    told = " ".join(reason.split())
+    told = one_line(reason)
     if not least <= len(told) <= LONGEST_REASON:
         raise BadReasonGiven(reason="")
     return mask_within(told)

@@ -63,6 +63,9 @@ def ask_to_stop(connection: Connection, actor: Actor, code: str, reason: str) ->
     if actor.organisation not in known.providers:
         raise NotAllowed("只有提供单位可以提请暂停。 Only a provider may ask for that.")
     told = reason_given(reason)
+    last = next(iter(events_of(connection, known.subscription_id)), None)
+    if last is not None and (last.what, last.reason, last.by) == (STOP_ASKED, told, actor.name):
+        return  # the form was sent twice
     with keeping_registry(connection, actor) as keeper:
         note_event(connection, keeper, known, STOP_ASKED, told)
 

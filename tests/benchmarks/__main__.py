@@ -8,6 +8,7 @@ from pathlib import Path
 from mappings.catalogue import load_catalogue
 from tests.benchmarks import (
     copy_check,
+    delivery,
     feed,
     line,
     matching_peers,
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "rounds": rounds.measure,
     "rolls": rolls.measure,
     "copy_check": copy_check.measure,
+    "delivery": delivery.measure,
 }
 ALONE = {"disclosures": people_disclosures.measure}  # only when named: a hub of its own, and a story to live first
 
