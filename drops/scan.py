@@ -95,15 +95,18 @@ class Drops:
         return looked
 
     def _go_on_with_claims(self, sender: Sender, looked: Looked) -> None:
-        claims = self._claims_of(sender)
+        """In the order they came: what another loop is just taking comes before what lies behind it."""
+        claims, taken_elsewhere = self._claims_of(sender), set()
         under_way = self._still_under_way([number for _, number in claims if number])
         for claimed, noted in claims:
-            if noted in under_way:
+            if noted in under_way or (noted is None and claimed.record_type in taken_elsewhere):
                 looked.waiting += 1
                 continue
             with held(claimed) as mine:
                 if mine:
                     self._go_on(sender, claimed, looked)
+                elif noted is None:
+                    taken_elsewhere.add(claimed.record_type)
 
     def _claims_of(self, sender: Sender) -> list[tuple[Claim, str | None]]:
         """Every claim with its receipt number. One that has a number changes no more until it goes: it is read once."""

@@ -245,6 +245,29 @@ def test_two_watchers_never_take_the_same_file(drops: Drops) -> None:
     assert sorted(int(name.split(".")[0]) for name, _, _ in ledger(drops)) == list(range(20))
 
 
+def test_what_another_watcher_is_just_taking_comes_before_what_came_after_it(
+    drops: Drops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A correction and the file it corrects must not change places between two watchers."""
+    for name, record_type in (
+        ("更正.csv", "death_certificate"),
+        ("旧表.csv", "death_certificate"),
+        ("另类.csv", "immunisation_enrol"),
+    ):
+        (inbox(drops, record_type)).mkdir(exist_ok=True)
+        (inbox(drops, record_type) / name).write_bytes(name.encode())
+        with monkeypatch.context() as claimed_only:
+            claimed_only.setattr(drops, "_go_on_with_claims", lambda *_: None)
+            drops.look()
+    first = next(find_claims(drops.settings.drops, "health"))
+    with inbox_module.held(first) as mine:
+        assert mine
+        drops.look()
+        assert [name for name, _, _ in ledger(drops)] == ["另类.csv"]
+    drops.look()
+    assert [name for name, _, _ in ledger(drops)] == ["另类.csv", "更正.csv", "旧表.csv"]
+
+
 @pytest.mark.parametrize("place", ["drop.before_claim", "drop.claimed", "drop.accepted", "drop.noted", "drop.answered"])
 def test_a_watcher_killed_anywhere_takes_the_file_exactly_once(drops: Drops, place: str) -> None:
     drop(drops, "a.csv", period="2026-11")

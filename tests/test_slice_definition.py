@@ -292,7 +292,9 @@ def marry(database: Database, context: FeedContext, *addresses: str | None) -> N
 def erase(database: Database, settings: Settings, context: FeedContext, number: str) -> None:
     with database.begin() as connection:
         ((person,),) = run_sql(connection, "SELECT person_id FROM {d}.person_identifier WHERE value = :n", n=number)
-    erase_person(database, settings, context.catalogue, SYSTEM_ACTOR, person, "个人信息保护法第四十七条", "本人申请删除")  # type: ignore[arg-type]
+    erase_person(
+        database, settings, context.catalogue, SYSTEM_ACTOR, person, "个人信息保护法第四十七条", "本人申请删除"
+    )  # type: ignore[arg-type]
 
 
 def follow_erasures(database: Database, settings: Settings, context: FeedContext) -> dict[str, list[Any]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 copy_checks = typer.Typer()
 
 
-@verb(copy_checks, Right.PULL_SLICE, "copy-check")
+@verb(copy_checks, Right.OPERATE, "copy-check")
 def copy_check(
     subscription: Annotated[str, typer.Argument(help="订阅代码 / subscription code")],
     copy: Annotated[

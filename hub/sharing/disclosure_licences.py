@@ -94,7 +94,8 @@ def _licence(row: tuple[object, ...]) -> Licence:
 def load_catalogue_numbers(connection: Connection) -> dict[str, str]:
     """The data catalogue's number of each record type."""
     columns = catalogue_entry.c
-    return dict(connection.execute(select(columns.record_type, columns.catalogue_no)).tuples().all())
+    numbers = connection.execute(select(columns.record_type, columns.catalogue_no))
+    return {row.record_type: row.catalogue_no for row in numbers}
 
 
 class Share(msgspec.Struct, frozen=True):

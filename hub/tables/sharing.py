@@ -176,7 +176,9 @@ copy_check = Table(
     Column("definition_version", Integer, nullable=False),
     Column("seq", BigInteger, nullable=False),  # where the receiver stands; the slice is taken as it was there
     Column("records", BigInteger, nullable=False),  # of the slice
-    Column("parts", Integer, nullable=False, server_default="0"),  # parts of rows compared: one sent again is not counted
+    Column(
+        "parts", Integer, nullable=False, server_default="0"
+    ),  # parts of rows compared: one sent again is not counted
     Column("missing", Integer, nullable=False, server_default="0"),
     Column("surplus", Integer, nullable=False, server_default="0"),
     Column("different", Integer, nullable=False, server_default="0"),

@@ -64,14 +64,14 @@ def test_a_receiver_that_saves_its_place_before_it_writes_is_caught(hub: Deliver
 
 
 def test_a_hub_that_goes_on_without_keeping_a_page_is_caught(hub: DeliveryHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, pages = slices._keep, []
+    real, pages = slices.keep_range, []
 
     def keeps_every_other(*told: object) -> bool:
         pages.append(told)
         return True if len(pages) % 2 == 0 else real(*told)  # type: ignore[arg-type]
 
     hub.subscribe("forgotten")
-    monkeypatch.setattr(slices, "_keep", keeps_every_other)
+    monkeypatch.setattr(slices, "keep_range", keeps_every_other)
     hub.receive("forgotten", order="never_acknowledge", limit=9)
     monkeypatch.undo()
     assert any("missed or doubled" in one for one in hub.wrong_now("forgotten"))
