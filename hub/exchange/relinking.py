@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from hub.database import run_sql, utc_now
-from hub.exchange.rerouting import home_joins, own_or_home_areas
+from hub.exchange.rerouting import home_joins, own_or_home_areas, types_naming
 from hub.tables.version_sql import (
     current_number,
     identifier_joins,
@@ -44,12 +44,11 @@ def relink(
     ``follows``: the records are not what the submission is about, they follow from it.
     """
     changed = 0
-    for record_type in catalogue.record_types.values():
-        if record_type.enabled and record_type.people:
-            found = _find(connection, submission_id, record_type, persons, follows=follows)
-            if found:
-                _replace_versions(connection, submission_id, record_type)
-            changed += found
+    for record_type in types_naming(connection, persons, catalogue):
+        found = _find(connection, submission_id, record_type, persons, follows=follows)
+        if found:
+            _replace_versions(connection, submission_id, record_type)
+        changed += found
     return changed
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 from hub.database import run_sql, utc_now
 from hub.tables.version_sql import version_columns
 from mappings.catalogue import Catalogue, RecordType
+
+_FEW = 100  # persons: so many are looked up one by one
 
 
 def own_or_home_areas(record_type: RecordType) -> str:
@@ -54,13 +56,32 @@ def reroute_areas(connection: Connection, submission_id: UUID, area_ids: Iterabl
 
 def reroute_records_of(connection: Connection, submission_id: UUID, persons: list[UUID], catalogue: Catalogue) -> None:
     """Records that follow their person's home get a new version with the areas of the new one."""
-    for record_type in catalogue.record_types.values():
+    for record_type in types_naming(connection, persons, catalogue):
         follows = " OR ".join(
             f"(r.{role.role}_area IS NULL AND r.{role.role}_ref = ANY(CAST(:persons AS uuid[])))"
             for role in record_type.people
         )
-        if record_type.enabled and follows:
-            reroute(connection, submission_id, record_type, follows, persons=persons)
+        reroute(connection, submission_id, record_type, follows, persons=persons)
+
+
+def types_naming(connection: Connection, persons: Collection[UUID], catalogue: Catalogue) -> list[RecordType]:
+    """Record types of which some record names one of these persons; of a great many persons, all that could.
+
+    Of a few persons most types have nothing: one look at all of them costs less than a statement prepared for each.
+    """
+    able = [one for one in catalogue.record_types.values() if one.enabled and one.people]
+    if len(persons) > _FEW:
+        return able
+    looks = (
+        f"SELECT '{one.code}' WHERE EXISTS (SELECT 1 FROM {{d}}.rec_{one.code} r WHERE {_names_one_of(one)})"
+        for one in able
+    )
+    found = {code for (code,) in run_sql(connection, " UNION ALL ".join(looks), persons=list(persons))}
+    return [one for one in able if one.code in found]
+
+
+def _names_one_of(record_type: RecordType) -> str:
+    return " OR ".join(f"r.{role.role}_ref = ANY(CAST(:persons AS uuid[]))" for role in record_type.people)
 
 
 def reroute(connection: Connection, submission_id: UUID, record_type: RecordType, which: str, **values: object) -> int:
