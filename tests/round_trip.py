@@ -70,10 +70,11 @@ EXCEPTIONS = {
     "E_IDENTIFIER_CONFLICT": "found by comparing with the register: which number is wrong is for a person to decide",
     "E_PERSON_UNCLEAR": "found by comparing with the register: who it is is for a person to decide",
     "E_IDENTITY_TAKEN": "found by comparing with the register: whose number it is is for a person to decide",
-    "E_ROUND_UNKNOWN": "of a town's answer, whose sheet is made for the month: test_verdicts takes it through the line",
+    # towns' answers stand on the month's own sheet; their marked workbook is not in this round trip
+    "E_ROUND_UNKNOWN": "of a town's answer: test_verdicts corrects it and sends it again",
     "E_LIST_UNKNOWN": "as above: the list it stands on is wrong, no cell is",
     "E_LIST_FOREIGN": "as above: the line is another town's",
     "E_LIST_TAMPERED": "as above: the list is taken out anew, its hidden columns are not for correcting",
-    "E_TRANSFER_WHERE": "as above",
+    "E_TRANSFER_WHERE": "of a town's answer: test_verdicts corrects it and sends it again",
     "E_VERDICT_CONFLICT": "found by comparing with the answer given before: who is right is for a person to decide",
 }

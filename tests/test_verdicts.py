@@ -121,6 +121,19 @@ def test_a_transfer_names_another_town(hub: Hub, catalogue: Catalogue, to_town: 
     assert codes_of(hub, given) == ["E_TRANSFER_WHERE"]
 
 
+def test_refused_rows_are_taken_once_they_are_corrected(hub: Hub, catalogue: Catalogue) -> None:
+    one, two, three, _ = items_of(hub)
+    wrong = [
+        answer(one, "1", round="2019-01"),
+        answer(two, "4", to_town=TOWN),
+        answer(three, "1", name="陈建国"),
+    ]
+    refused = give(hub, catalogue, *wrong)
+    assert (counts_of(hub, refused), len(codes_of(hub, refused))) == ((0, 0, 0, 3), 3)
+    corrected = give(hub, catalogue, answer(one, "1"), answer(two, "4", to_town=OTHER_TOWN), answer(three, "1"))
+    assert (counts_of(hub, corrected), codes_of(hub, corrected)) == ((3, 0, 0, 0), [])
+
+
 def test_of_two_different_answers_the_first_stands_and_the_other_waits(hub: Hub, catalogue: Catalogue) -> None:
     line = items_of(hub)[0]
     give(hub, catalogue, marked(hub, answer(line, "1"), line))
