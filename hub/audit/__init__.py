@@ -3,8 +3,19 @@
 from hub.audit.anchors import Anchored, read_anchors, sign_anchor
 from hub.audit.exporting import Ends, Footer, Header, export, exported_range
 from hub.audit.lines import Acting, AuditLine, AuditUnavailable, canonical, digest_of, mac_of, record
-from hub.audit.seals import FIRST_LINK, Anchor, Seal, content_of, head, lines_sealed, link_of, seal
-from hub.audit.verifying import verify, verify_export
+from hub.audit.seals import (
+    FIRST_LINK,
+    Anchor,
+    Seal,
+    content_of,
+    head,
+    last_sealed_at,
+    lines_after,
+    lines_sealed,
+    link_of,
+    seal,
+)
+from hub.audit.verifying import verify, verify_export, verify_since
 
 __all__ = [
     "FIRST_LINK",
@@ -23,6 +34,8 @@ __all__ = [
     "export",
     "exported_range",
     "head",
+    "last_sealed_at",
+    "lines_after",
     "lines_sealed",
     "link_of",
     "mac_of",
@@ -32,4 +45,5 @@ __all__ = [
     "sign_anchor",
     "verify",
     "verify_export",
+    "verify_since",
 ]

@@ -124,6 +124,17 @@ def loose_lines(connection: Connection) -> Iterator[AuditLine]:
     yield from map(line_of, connection.execute(query, execution_options={"yield_per": ROWS_PER_SEAL}))
 
 
+def waiting_lines(connection: Connection) -> Iterator[AuditLine]:
+    """Lines that the next seal will take."""
+    yield from map(line_of, connection.execute(_unsealed(connection), execution_options={"yield_per": ROWS_PER_SEAL}))
+
+
+def lines_after(connection: Connection, seal_no: int) -> int:
+    """How many lines the seals behind this one hold."""
+    total = select(func.coalesce(func.sum(func.cardinality(audit_seal.c.audit_ids)), 0))
+    return int(connection.execute(total.where(audit_seal.c.seal_no > seal_no)).scalar_one())
+
+
 def is_too_old(line: AuditLine, last: datetime | None) -> bool:
     """Too old to be waiting for a seal."""
     return last is not None and line.at < last - LATEST_COMMIT

@@ -23,6 +23,7 @@ from hub.audit.seals import (
     last_sealed_at,
     loose_lines,
     seals,
+    waiting_lines,
     written_lines,
 )
 from hub.keyring import is_signed_by
@@ -58,6 +59,24 @@ def verify(
     for line in loose_lines(connection):
         walk.loose(line, too_old=is_too_old(line, last))
     return broken_archives(known, key) + walk.end()
+
+
+def verify_since(
+    connection: Connection, start: Anchored, key: bytes | None = None, published: Iterable[Anchored] = ()
+) -> list[str]:
+    """What is wrong after a published head: the walk goes on from there, so its cost is that of the newer lines.
+
+    What ``start`` promises is taken as right: it was signed and written outside the database. Lines that wait for
+    their seal are looked at, older ones in no seal only by ``verify``.
+    """
+    later = [one for one in published if one.seal_no >= start.seal_no]
+    walk = _Walk(key=key, published=_published(None, later))
+    walk.go_on_from(start)
+    for one in seals(connection, after=start.seal_no):
+        walk.step(one, written_lines(connection, one.audit_ids))
+    for line in waiting_lines(connection):
+        walk.loose(line, too_old=False)
+    return walk.end()
 
 
 def verify_export(
@@ -128,6 +147,11 @@ class _Walk:
         if header is not None:
             self.number, self.link = header.from_seal - 1, header.previous
             self.begun_at = self.number
+
+    def go_on_from(self, start: Anchored) -> None:
+        """A walk may begin behind a published head."""
+        self.number, self.link = start.seal_no, bytes.fromhex(start.link)
+        self.begun_at = self.number
 
     def step_over(self, one: Seal | None, lines: Written) -> None:
         """A seal and the lines that followed it in the file; lines after no seal belong nowhere."""
