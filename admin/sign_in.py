@@ -14,7 +14,6 @@ from litestar.response import Redirect
 
 from admin.forms import plain_form
 from admin.language import LANGUAGES, N_, Language
-from admin.navigation import first_page
 from admin.pages import go, show
 from admin.visits import Visit, language_cookie, no_session_cookie, session_cookie
 from hub.database import Database, utc_now
@@ -22,7 +21,7 @@ from hub.errors import NotFound
 from hub.keyring import Keyring
 from hub.origins import client_address
 from hub.registry import second_factor, sessions
-from hub.registry.accounts import Account, load_account
+from hub.registry.accounts import Account
 from hub.registry.permissions import Actor, Right
 from hub.registry.sign_in import Attempt, sign_in
 from hub.settings import Settings
@@ -106,22 +105,6 @@ class SignInController(Controller):
         answer = Redirect(own_path(back), status_code=303)
         answer.set_cookie(language_cookie(chosen))
         return answer
-
-    @get("/", opt={"right": Right.SIGNED_IN}, sync_to_thread=True)
-    def home(
-        self,
-        request: Visiting,
-        actor: NamedDependency[Actor],
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-    ) -> Response[Any]:
-        if request.auth.session is not None and request.auth.session.must_change_password:
-            return go(request, "/password")
-        with database.begin() as connection:
-            if load_account(connection, actor.name).must_enrol(settings.accounts):
-                return go(request, "/account/second-factor")
-        page = first_page(actor)
-        return go(request, page) if page else show(request, "home.html")
 
 
 def own_path(path: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from mappings.comparisons import Comparison
 from mappings.data_catalogue_shapes import FirstEntry
+from mappings.due_shapes import DueRules
 from mappings.round_shapes import RoundRules
 from mappings.timeline_shapes import TimelineRules
 
@@ -148,6 +149,7 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
     constants: dict[str, str] = msgspec.field(default_factory=dict)  # field -> fixed value
     encoding: str = "utf-8"  # what the demo writes
     format: str = "csv"
+    due_after: int | None = None  # days this department is given after the month's end; None: as due.toml says
     file: str = ""
 
 
@@ -290,6 +292,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     quality: QualityRules = QualityRules()
     timeline: TimelineRules = TimelineRules()
     rounds: RoundRules = RoundRules()
+    due: DueRules = DueRules()
     attributes: dict[str, Attribute] = msgspec.field(default_factory=dict)
     entries: dict[str, FirstEntry] = msgspec.field(default_factory=dict)  # record type -> its first entry
 

@@ -12,6 +12,7 @@ from mappings.catalogue import RecordType
 from mappings.comparisons import ComparisonsSource
 from mappings.data_catalogue_shapes import FirstEntry
 from mappings.documents import Document
+from mappings.due_shapes import DueRules
 from mappings.expansion import expand
 from mappings.round_shapes import RoundRules
 from mappings.sources import (
@@ -48,6 +49,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     attributes: Read[AttributesSource]
     timelines: Read[TimelineRules]
     rounds: Read[RoundRules]
+    dues: Read[DueRules]
     entries: Read[dict[str, FirstEntry]]
 
     @cached_property

@@ -14,6 +14,7 @@ from mappings.catalogue import Catalogue, CatalogueError, Code, CodeSet, ColumnR
 from mappings.comparisons import ComparisonsSource
 from mappings.data_catalogue_shapes import FirstEntry
 from mappings.documents import Document, Problem, read_document
+from mappings.due_shapes import DueRules
 from mappings.expansion import expand
 from mappings.findings import Findings
 from mappings.matching_rules import matching_rules
@@ -48,14 +49,14 @@ def load(root: Path = ROOT) -> Catalogue:
 
 def read_all(root: Path = ROOT) -> tuple[Catalogue | None, list[Problem]]:
     """The catalogue and everything wrong with it; None when a file cannot be read at all."""
-    findings, problems = _read_findings(root)
+    findings, problems = read_findings(root)
     if problems:
         return None, problems
     problems = list(problems_of(findings))
     return (None, problems) if problems else (_catalogue(root, findings), [])
 
 
-def _read_findings(root: Path) -> tuple[Findings, list[Problem]]:
+def read_findings(root: Path) -> tuple[Findings, list[Problem]]:
     problems: list[Problem] = []
 
     def read(paths: Iterable[Path], shape: Callable[[Document], Read]) -> list[tuple[Document, Read]]:
@@ -79,6 +80,7 @@ def _read_findings(root: Path) -> tuple[Findings, list[Problem]]:
         attributes=read([root / "attributes.toml"], lambda document: document.shaped(AttributesSource)),
         timelines=read([root / "timeline.toml"], lambda document: document.shaped(TimelineRules)),
         rounds=read([root / "rounds.toml"], lambda document: document.shaped(RoundRules)),
+        dues=read([root / "due.toml"], lambda document: document.shaped(DueRules)),
         entries=read([root / "data_catalogue.toml"], _first_entries),
     )
     return findings, problems
@@ -113,7 +115,7 @@ def _catalogue(root: Path, findings: Findings) -> Catalogue:
         },
         code_sets={_stem(document): _code_set(_stem(document), source) for document, source in findings.code_sets},
         mappings={
-            (source.organisation, source.record_type): _mapping(source, document.file)
+            (source.organisation, source.record_type): as_mapping(source, document.file)
             for document, source in findings.mappings
         },
         row_errors={
@@ -128,6 +130,7 @@ def _catalogue(root: Path, findings: Findings) -> Catalogue:
         attributes={one.name: one for one in findings.attributes[0][1].attributes},
         timeline=findings.timelines[0][1],
         rounds=findings.rounds[0][1],
+        due=findings.dues[0][1],
         entries=findings.entries[0][1],
         version=_digest(root),
     )
@@ -142,7 +145,8 @@ def _code_set(name: str, source: CodeSetSource) -> CodeSet:
     return CodeSet(name=name, title=source.title, source=source.source, codes=codes)
 
 
-def _mapping(source: MappingSource, file: str) -> Mapping:
+def as_mapping(source: MappingSource, file: str) -> Mapping:
+    """The mapping a file says, as the catalogue keeps it."""
     columns = tuple(ColumnRule(**msgspec.structs.asdict(column)) for column in source.columns)
     return Mapping(**{**msgspec.structs.asdict(source), "columns": columns, "file": file})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mappings.catalogue import Field, RecordType
 from mappings.documents import Document, Problem
+from mappings.due_rules import day_problems
 from mappings.findings import Findings
 from mappings.sources import ColumnSource, MappingSource
 
@@ -24,6 +25,7 @@ def mapping_problems(document: Document, source: MappingSource, findings: Findin
         yield document.problem("与文件夹名不同 differs from the folder's name", "organisation")
     if source.encoding not in ENCODINGS:
         yield document.problem(f"没有这种编码 unknown encoding: {source.encoding}", "encoding")
+    yield from day_problems(document, source.due_after, "due_after")
     record_type = findings.expanded.get(source.record_type)
     if record_type is None:
         yield document.problem(f"没有这一信息类别 unknown record type: {source.record_type}", "record_type")

@@ -13,6 +13,7 @@ from mappings.catalogue import RecordType
 from mappings.comparison_rules import comparison_problems
 from mappings.data_catalogue_rules import data_catalogue_problems
 from mappings.documents import Document, Problem
+from mappings.due_rules import due_problems
 from mappings.error_rules import row_error_problems
 from mappings.expansion import PARTS, prefix_of
 from mappings.findings import Findings
@@ -63,6 +64,8 @@ def problems_of(findings: Findings) -> Iterator[Problem]:
         yield from timeline_problems(document, timeline, findings.expanded)
     for document, rounds in findings.rounds:
         yield from round_problems(document, rounds, findings.expanded, findings.kinds)
+    for document, dues in findings.dues:
+        yield from due_problems(document, dues, findings.expanded, findings.kinds)
     for document, entries in findings.entries:
         yield from data_catalogue_problems(document, entries, findings.expanded, findings.organisation_kinds)
     for document, matching in findings.matching:

@@ -101,6 +101,7 @@ class MappingSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     constants: dict[str, str] = msgspec.field(default_factory=dict)
     encoding: str = "utf-8"
     format: Literal["csv", "xlsx"] = "csv"
+    due_after: int | None = None
 
 
 class RowErrorSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -99,6 +99,14 @@ def list_challenges(
     return [_listed(actor, row, named) for row in rows]
 
 
+def count_challenges(connection: Connection, actor: Actor, wanted: WantedChallenges) -> tuple[int, date | None]:
+    """How many ``list_challenges`` would list, and when the first of them is due; nobody is named."""
+    require(actor, Right.WORK_CHALLENGE, Right.OPERATE)
+    its = _chosen(actor, wanted, None).order_by(None).subquery().c
+    many, first = connection.execute(select(func.count(), func.min(its.due_on))).one()
+    return many, first
+
+
 def read_challenge(
     connection: Connection, actor: Actor, catalogue: Catalogue, challenge_id: UUID, *, purpose: str
 ) -> ShownChallenge:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Label,
     Select,
     Text,
     cast,
@@ -92,18 +93,39 @@ def list_waiting(
     connection: Connection, actor: Actor, wanted: WantedItems, after: str = "", limit: int = 50
 ) -> list[WaitingItem]:
     """What this account may decide for its own organisation; ``after`` is the cursor of the last one already seen."""
-    kinds = [_LISTED[kind](_own(actor)) for kind in _kinds_for(actor) if wanted.kind in ("", kind)]
+    place = _place(after) if after else None
+    kinds = [
+        _first_of(_LISTED[kind](_own(actor)), _SINCE[kind], wanted, place, limit)
+        for kind in _kinds_for(actor)
+        if wanted.kind in ("", kind)
+    ]
     if not kinds:
         return []
     found = union_all(*kinds).subquery()
-    query = select(found).where(*_matching_items(found.c, wanted))
-    if after:
-        query = query.where(tuple_(found.c.since, found.c.key) > _place(after))
-    rows = connection.execute(query.order_by(found.c.since, found.c.key).limit(limit)).all()
+    rows = connection.execute(select(found).order_by(found.c.since, found.c.key).limit(limit)).all()
     return [_item(row) for row in rows]
 
 
-def count_waiting_items(connection: Connection, actor: Actor, without: Collection[str] = ()) -> list[WaitingCount]:
+def _first_of(
+    listed: Select[Any],
+    since: ColumnElement[datetime],
+    wanted: WantedItems,
+    place: tuple[datetime, str] | None,
+    limit: int,
+) -> Select[Any]:
+    """The oldest of one kind, by its own index: of all that waits only a page of each kind is put in order together."""
+    if place:
+        listed = listed.where(since >= place[0])
+    found = listed.subquery()
+    query = select(found).where(*_matching_items(found.c, wanted))
+    if place:
+        query = query.where(tuple_(found.c.since, found.c.key) > place)
+    return select(query.order_by(found.c.since, found.c.key).limit(limit).subquery())
+
+
+def count_waiting_items(
+    connection: Connection, actor: Actor, without: Collection[str] = (), among: Collection[str] = KINDS
+) -> list[WaitingCount]:
     """By kind, organisation and type: of one's own organisation, for who oversees of all; no row, no person.
 
     ``without``: record types whose mere counts would tell, for whoever is outside care.
@@ -111,15 +133,21 @@ def count_waiting_items(connection: Connection, actor: Actor, without: Collectio
     oversees = actor.may(Right.READ_ALL_SUBMISSIONS)
     kinds = KINDS if oversees else _kinds_for(actor)
     counts: list[WaitingCount] = []
-    for kind in kinds:
-        its = _LISTED[kind](() if oversees else _own(actor)).subquery().c
-        grouped = select(its.what, its.organisation, func.count(), func.min(its.since)).where(
-            its.what.not_in(list(without))
-        )
-        for what, organisation, many, oldest in connection.execute(grouped.group_by(its.what, its.organisation)):
+    for kind in (one for one in kinds if one in among):
+        grouped = _counted(kind, () if oversees else _own(actor), without)
+        for what, organisation, many, oldest in connection.execute(grouped):
             one = WaitingCount(kind=kind, what=what, organisation=organisation, how_many=many, oldest=oldest)
             counts.append(one)
     return sorted(counts, key=lambda one: (KINDS.index(one.kind), one.organisation, one.what))
+
+
+def _counted(kind: Kind, own: Collection[str], without: Collection[str]) -> Select[Any]:
+    """Of the table of the kind alone: what an index holds is counted without a look at the rows."""
+    state, what, organisation, since = _WAITS[kind]
+    named = () if isinstance(what, Label) else (what.not_in(list(without)),)
+    columns: tuple[ColumnElement[Any], ...] = (what, organisation, func.count(), func.min(since))
+    counted: Select[Any] = select(*columns).where(state, *named, *_of(organisation, own))
+    return counted.group_by(organisation) if isinstance(what, Label) else counted.group_by(what, organisation)
 
 
 def codes_waiting(connection: Connection, actor: Actor) -> dict[str, int]:
@@ -160,7 +188,7 @@ def _held_items(own: Collection[str]) -> Select[Any]:
 
 def _submission_items(own: Collection[str]) -> Select[Any]:
     its = submission.c
-    state = func.array_append(cast(literal([]), ARRAY(Text)), its.state)
+    state = func.array_append(cast(literal([]), ARRAY(Text)), its.state, type_=ARRAY(Text))
     return _columns(
         "submission", its.record_type, state, its.received_at, its.organisation, cast(its.submission_id, Text),
         cast(its.submission_id, Text), its.receipt_number,
@@ -178,7 +206,7 @@ def _pair_items(own: Collection[str]) -> Select[Any]:
 
 def _comparison_items(own: Collection[str]) -> Select[Any]:
     its = comparison_item.c
-    code = func.array_append(cast(literal([]), ARRAY(Text)), its.check_code)
+    code = func.array_append(cast(literal([]), ARRAY(Text)), its.check_code, type_=ARRAY(Text))
     item = cast(its.item_id, Text)
     return _columns("comparison", its.check_code, code, its.opened_at, its.organisation, item, item).where(
         its.state == "open", *_of(its.organisation, own)
@@ -191,6 +219,25 @@ _LISTED = {
     "pair": _pair_items,
     "comparison": _comparison_items,
 }
+
+
+# Per kind: what makes it wait, what it is, whose, since when.
+_WAITS: dict[Kind, tuple[ColumnElement[bool], ColumnElement[str], ColumnElement[str], ColumnElement[datetime]]] = {
+    "held": (held_row.c.state == "waiting", held_row.c.record_type, held_row.c.organisation, held_row.c.held_at),
+    "submission": (
+        submission.c.state.in_(WAITING_STATES), submission.c.record_type, submission.c.organisation,
+        submission.c.received_at,
+    ),
+    "pair": (
+        person_pair.c.state == "open", literal("person").label("what"), person_pair.c.organisation,
+        person_pair.c.found_at,
+    ),
+    "comparison": (
+        comparison_item.c.state == "open", comparison_item.c.check_code, comparison_item.c.organisation,
+        comparison_item.c.opened_at,
+    ),
+}  # fmt: skip
+_SINCE = {kind: since for kind, (_, _, _, since) in _WAITS.items()}
 
 
 def _columns(

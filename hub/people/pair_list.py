@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, exists, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select, true
 
 from hub import audit
 from hub.errors import NotFound
@@ -62,12 +62,7 @@ def list_pairs(connection: Connection, actor: Actor, catalogue: Catalogue, limit
     """Open pairs one may judge, the likeliest first: a town's own, the bureau's all."""
     require(actor, Right.JUDGE_PERSON, Right.OPERATE)
     its = person_pair.c
-    asked = (
-        select(person_pair)
-        .where(its.state == "open", mine(actor), ~under_way())
-        .order_by(its.score.desc(), its.first_id)
-        .limit(limit)
-    )
+    asked = _open_pairs(actor).order_by(its.score.desc(), its.first_id).limit(limit)
     rows = connection.execute(asked).all()
     audit.record(connection, actor, Right.JUDGE_PERSON, "pairs", what="list", pairs=len(rows))
     return [
@@ -77,6 +72,18 @@ def list_pairs(connection: Connection, actor: Actor, catalogue: Catalogue, limit
         )
         for row in rows
     ]  # fmt: skip
+
+
+def count_pairs(connection: Connection, actor: Actor, limit: int = 100) -> tuple[int, datetime | None]:
+    """How many ``list_pairs`` would list, and since when the oldest of them is open; nobody is named."""
+    require(actor, Right.JUDGE_PERSON, Right.OPERATE)
+    its = _open_pairs(actor).limit(limit).subquery().c
+    many, oldest = connection.execute(select(func.count(), func.min(its.found_at))).one()
+    return many, oldest
+
+
+def _open_pairs(actor: Actor) -> Select[Any]:
+    return select(person_pair).where(person_pair.c.state == "open", mine(actor), ~under_way())
 
 
 def mine(actor: Actor) -> ColumnElement[bool]:

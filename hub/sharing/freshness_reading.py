@@ -33,18 +33,32 @@ def read_freshness(
 ) -> Freshness:
     """Lags, sources and open alarms that are this actor's business. The transaction is widened: nothing else belongs in it."""
     require(actor, Right.READ_SHARING, Right.OPERATE)
-    types = types_for(actor, catalogue)
-    open_sharing(connection, actor, types)
-    mine = [one for one in list_subscriptions(connection, true()) if _concerns(actor, one.organisation, *one.providers)]
-    shown = [cut for one in mine if (cut := _without_care(one, types))]
+    shown = _open_shown(connection, actor, catalogue)
     sources = sources_heard(connection, settings, catalogue, now, care=actor.kind == "care")
-    codes = {one.code for one in shown}
     return Freshness(
         lags=tuple(lags(connection, settings, catalogue, shown, now)),
         sources=tuple(one for one in sources if sees_all_sources(actor) or one.organisation == actor.organisation),
-        alarms=tuple(one for one in list_alarms(connection) if _is_shown(actor, one, codes)),
+        alarms=tuple(_shown_alarms(connection, actor, shown)),
         channels=tuple(channel_stands(connection, settings)) if actor.may(Right.OPERATE) else (),
     )
+
+
+def read_alarms(connection: Connection, actor: Actor, catalogue: Catalogue) -> list[Alarm]:
+    """Only the alarms that ``read_freshness`` shows, at a fraction of its cost. The transaction is widened likewise."""
+    require(actor, Right.READ_SHARING, Right.OPERATE)
+    return _shown_alarms(connection, actor, _open_shown(connection, actor, catalogue))
+
+
+def _open_shown(connection: Connection, actor: Actor, catalogue: Catalogue) -> list[Subscription]:
+    types = types_for(actor, catalogue)
+    open_sharing(connection, actor, types)
+    mine = [one for one in list_subscriptions(connection, true()) if _concerns(actor, one.organisation, *one.providers)]
+    return [cut for one in mine if (cut := _without_care(one, types))]
+
+
+def _shown_alarms(connection: Connection, actor: Actor, shown: list[Subscription]) -> list[Alarm]:
+    codes = {one.code for one in shown}
+    return [one for one in list_alarms(connection) if _is_shown(actor, one, codes)]
 
 
 def sees_all_sources(actor: Actor) -> bool:
