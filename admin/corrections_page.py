@@ -6,36 +6,26 @@ from typing import Any
 
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
+from sqlalchemy import Connection
 
 from admin.desk_forms import Asking
 from admin.language import N_
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.sharing import CAUSES, CORRECTIONS, OPERATIONS
 from admin.pages import show
 from hub.database import Database
+from hub.errors import BadRequest
 from hub.registry.organisations import list_organisations
-from hub.registry.permissions import Right
+from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings
 from hub.sharing.corrections_reading import Side, read_correction, read_corrections, side_of
 from mappings.catalogue import Catalogue
 
 _RIGHT = {"right": Right.READ_SHARING}
-CAUSES = {
-    "mark": N_("存疑标记"),
-    "challenge": N_("经校核更正"),
-    "identity": N_("身份号码更正"),
-    "value": N_("内容更正"),
-    "withdrawn": N_("作废或恢复"),
-    "other": N_("内容更新"),
-}
-OPERATIONS = {
-    "update": N_("更正"),
-    "void": N_("作废"),
-    "restore": N_("恢复"),
-    "relink": N_("号码更正"),
-    "dispute": N_("标为存疑"),
-    "settle": N_("解除存疑"),
-}
+_A_LOOK = 50
 IN_THE_SLICE = {"update": N_("更新"), "leave": N_("移出切片"), "enter": N_("进入切片")}
 REACHED = {
     "waiting": N_("尚未下发"),
@@ -45,7 +35,6 @@ REACHED = {
     "exported": N_("已重新导出"),
     "stopped": N_("订阅已终止"),
 }
-SIDES = {"receiver": N_("须由我签收"), "source": N_("本单位的记录")}
 _MARKS = {"disputed": N_("存疑标记"), "person": N_("所指人员")}
 WORDS: dict[str, Any] = {
     "causes": CAUSES, "operations": OPERATIONS, "in_the_slice": IN_THE_SLICE, "reached": REACHED, "marks": _MARKS,
@@ -62,25 +51,13 @@ class CorrectionController(Controller):
         self,
         request: Asking,
         database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
-        side: FromQuery[Side] = "",
-        everything: FromQuery[bool] = False,
-        before: FromQuery[int | None] = None,
-    ) -> Response[str]:
-        actor = request.user
-        with database.begin(reach_of(actor)) as connection:
-            found = read_corrections(
-                connection,
-                actor,
-                catalogue,
-                purpose="corrections/screen",
-                side=side,
-                before=before,
-                everything=everything,
-            )
-        chosen = {"side": side_of(actor, side), "everything": "true" if everything else ""}
-        page: dict[str, Any] = {"found": found, "types": catalogue.record_types, "chosen": chosen, "sides": SIDES}
-        return show(request, "corrections.html", **page, **WORDS)
+    ) -> Response[Any]:
+        first = {"side": side_of(request.user, "")}
+        asked = asked_of(CORRECTIONS, request.query_params.dict(), **first)
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return answer_list(door, asked, _source(request.user, catalogue, asked), "corrections.html")
 
     @get("/{seq:int}", opt=_RIGHT, sync_to_thread=True)
     def read(
@@ -97,3 +74,24 @@ class CorrectionController(Controller):
         record_type = catalogue.record_types[one.record_type]
         page: dict[str, Any] = {"one": one, "record_type": record_type, "organisations": known}
         return show(request, "correction.html", **page, **WORDS)
+
+
+def _source(actor: Actor, catalogue: Catalogue, asked: Asked) -> Source:
+    """A page is what one bounded look into the log found: it may be empty, and go on."""
+    side: Side = side_of(actor, asked["side"])  # type: ignore[arg-type]
+
+    def rows(connection: Connection, before: str, size: int) -> Fetched:
+        purpose = "corrections/file" if asked.export else "corrections/screen"
+        found = read_corrections(
+            connection, actor, catalogue, purpose=purpose, side=side, before=_number(before),
+            everything=bool(asked["everything"]), most=min(size, _A_LOOK),
+        )  # fmt: skip
+        return Fetched(rows=found.lines, more=str(found.before or ""))
+
+    return Source(rows=rows, options=lambda connection, words: {} if side else {"side": []})
+
+
+def _number(before: str) -> int | None:
+    if before and not before.isdecimal():
+        raise BadRequest("before")
+    return int(before) if before else None

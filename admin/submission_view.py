@@ -50,7 +50,7 @@ def powers_of(actor: Actor, row: Row[Any]) -> Powers:
         own=True,
         answers_columns=sends and row.state == "asking",
         releases=confirms and braked and actor.name != row.actor,
-        refuses=(confirms or sends) and braked,
+        refuses=(confirms or sends) and row.state in ("braked", "asking"),
         undoes=sends
         and row.state == "merged"
         and row.kind in ("regular", "backfill", "release", "undo")

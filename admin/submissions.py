@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import segno
@@ -13,26 +13,28 @@ from sqlalchemy import Connection, Row
 
 from admin.effect_table import show_brake
 from admin.error_table import show_errors, show_notes, show_reasons
+from admin.lists.answering import Door, Fetched, Source, answer_list, id_of, page_of
+from admin.lists.asked import Asked, asked_of
+from admin.lists.declared import Words
+from admin.lists.shown import Options
+from admin.lists.submissions import SUBMISSIONS, submission_options
 from admin.pages import show
 from admin.submission_view import READERS, Asking, is_closed, read_submission
 from admin.visits import Visit
 from admin.words import DOORS, EFFECTS, LEVELS
 from hub import audit
 from hub.database import Database
+from hub.decisions.correcting import is_made_here, rows_left
 from hub.exchange import listing, receipts
 from hub.exchange.related import count_waiting, find_undo, find_undone, list_thread
-from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import is_care_only, reach_of
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 _ERRORS_A_PAGE = 50
-_SUBMISSIONS_A_PAGE = 30
 
-State = Literal["", "asking", "braked"]
 After = Annotated[str, QueryParameter(name="after", pattern=r"^(\d+\.\d+)?$")]
-Before = Annotated[UUID | None, QueryParameter(name="before")]
 
 
 class SubmissionController(Controller):
@@ -45,29 +47,10 @@ class SubmissionController(Controller):
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
-        actor: NamedDependency[Actor],
-        period: FromQuery[str] = "",
-        organisation: FromQuery[str] = "",
-        record_type: FromQuery[str] = "",
-        submission_state: Annotated[State, QueryParameter(name="state")] = "",
-        before: Before = None,
-    ) -> Response[str]:
-        chosen = {"period": period, "organisation": organisation, "record_type": record_type, "state": submission_state}
-        wanted = listing.Wanted(**{name: value or None for name, value in chosen.items()})
-        with database.begin(reach_of(actor)) as connection:
-            place = _place_of(connection, actor, before)
-            rows = listing.list_submissions(connection, actor, wanted, place, _SUBMISSIONS_A_PAGE + 1)
-            known = {one.code: one for one in list_organisations(connection, settings.district)}
-            waiting = count_waiting(connection, actor, without=_closed_types(actor, catalogue))
-        shown = rows[:_SUBMISSIONS_A_PAGE]
-        more = shown[-1].submission_id if len(rows) > _SUBMISSIONS_A_PAGE else None
-        page: dict[str, Any] = {"rows": shown, "more": more, "chosen": chosen, "sender": known.get(organisation)}
-        own = not actor.may(Right.READ_ALL_SUBMISSIONS)
-        page["waiting"] = waiting
-        page["closed"] = {row.submission_id for row in shown if is_closed(actor, catalogue, row)}
-        return show(
-            request, "submissions.html", record_types=catalogue.record_types, organisations=known, own=own, **page
-        )
+    ) -> Response[Any]:
+        asked = asked_of(SUBMISSIONS, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return answer_list(door, asked, _source(request.user, catalogue, asked), "submissions.html")
 
     @get("/submissions/{submission_id:uuid}", opt={"right": READERS}, sync_to_thread=True)
     def read(
@@ -136,10 +119,30 @@ def draw_code(row: Row[Any]) -> str:
     return picture
 
 
-def _place_of(connection: Connection, actor: Actor, before: UUID | None) -> listing.Place | None:
-    if before is None:
+def _source(actor: Actor, catalogue: Catalogue, asked: Asked) -> Source:
+    chosen = {name: asked[name] or None for name in ("period", "organisation", "record_type", "state")}
+    wanted, closed = listing.Wanted(**chosen), _closed_types(actor, catalogue)
+
+    def rows(connection: Connection, before: str, size: int) -> Fetched:
+        place = _place_of(connection, actor, before)
+        oldest = asked.sort == "received_at"
+        found = listing.list_submissions(connection, actor, wanted, place, size + 1, oldest_first=oldest)
+        return page_of(found, size, lambda row: str(row.submission_id))
+
+    def options(connection: Connection, words: Words) -> Options:
+        return submission_options(listing.count_parts(connection, actor, wanted.period, closed), asked, words)
+
+    return Source(
+        rows=rows,
+        options=options,
+        beside=lambda connection: {"waiting": count_waiting(connection, actor, without=closed)},
+    )
+
+
+def _place_of(connection: Connection, actor: Actor, before: str) -> listing.Place | None:
+    if not before:
         return None
-    row = listing.find_submission(connection, actor, before)
+    row = listing.find_submission(connection, actor, id_of(before))
     return row.received_at, row.submission_id
 
 
@@ -158,7 +161,8 @@ def _read_related(
         "thread": thread if len(thread) > 1 else [],
         "undo": find_undo(connection, actor, row),
         "undone": find_undone(connection, actor, row),
-        "notes": [] if page["closed"] else show_notes(row.facts, catalogue, visit.language),
+        "notes": [] if page["closed"] or is_made_here(row) else show_notes(row.facts, catalogue, visit.language),
+        "left": rows_left(connection, catalogue, actor, row),
         "brake": [] if page["closed"] else show_brake(row.waiting, catalogue, visit.language),
     }
 

@@ -18,8 +18,10 @@ from admin.visits import Visit
 from hub import jobs
 from hub.database import Database
 from hub.decisions.nothing import RowsAccepted, report_nothing
+from hub.decisions.recognising import NotRecognised, Recognised, recognise
 from hub.errors import BadRequest, FileRefused, HubError, NotAllowed, TooLarge
 from hub.registry.permissions import Actor, Right
+from hub.registry.scope import reach_of
 from hub.settings import Settings
 from mappings.catalogue import Catalogue, RecordType
 
@@ -28,6 +30,7 @@ _REFUSALS: dict[type[HubError], str] = {
     TooLarge: N_("文件超过允许的大小，请拆分后再上传。"),
     NotAllowed: N_("本单位不能报送这一信息类别。"),
     FileRefused: N_("文件无法接收，请检查信息类别与文件后重试。"),
+    NotRecognised: N_("认不出这份文件是哪一类，请选择信息类别后再上传。"),
     BadRequest: N_("填写的内容有误，请检查信息类别与月份。"),
     RowsAccepted: N_("这个月已有入库的数据，不能报“本月无变动”。"),
 }
@@ -123,6 +126,7 @@ def today_of(settings: Settings) -> date:
 def _accept(
     database: Database, settings: Settings, catalogue: Catalogue, actor: Actor, form: UploadForm
 ) -> jobs.Accepted:
+    what = _what_it_is(database, settings, catalogue, actor, form)
     with form.path.open("rb") as stream:
         return jobs.accept(
             database,
@@ -130,14 +134,27 @@ def _accept(
             actor,
             stream=stream,
             file_name=form.file_name,
-            record_type=form.fields.get("record_type", ""),
+            record_type=what.record_type,
             organisation=actor.organisation,
-            period=form.fields.get("period") or None,
+            period=what.period,
             door="upload",
             dry_run=form.fields.get("dry_run") == "on",
             kind="backfill" if form.fields.get("backfill") == "on" else "regular",
             catalogue=catalogue,
         )
+
+
+def _what_it_is(
+    database: Database, settings: Settings, catalogue: Catalogue, actor: Actor, form: UploadForm
+) -> Recognised:
+    """As it was chosen; where no type was, by the file itself."""
+    chosen, period = form.fields.get("record_type", ""), form.fields.get("period") or None
+    if chosen:
+        return Recognised(record_type=chosen, period=period)
+    with database.begin(reach_of(actor)) as connection:
+        types = sendable_types(catalogue, actor)
+        found = recognise(connection, settings, catalogue, actor, form.path, types)
+    return Recognised(record_type=found.record_type, period=found.period or period)
 
 
 def _explain(refused: HubError) -> str:

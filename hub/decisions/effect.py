@@ -38,7 +38,7 @@ def release(database: Database, settings: Settings, actor: Actor, submission_id:
     require(actor, Right.CONFIRM_SUBMISSION, Right.OPERATE)
     try:
         with database.begin(reach_of(actor)) as connection:
-            row = _waiting(connection, actor, submission_id)
+            row = _waiting(connection, actor, submission_id, "braked")
             if row.actor == actor.name:
                 raise SamePerson(row.receipt_number)
             facts = {**row.facts, "brake": row.waiting["reasons"]}
@@ -53,13 +53,13 @@ def release(database: Database, settings: Settings, actor: Actor, submission_id:
 
 
 def refuse(database: Database, settings: Settings, actor: Actor, submission_id: UUID, reason: str) -> str:
-    """Withdraw a braked submission, as its sender or as the second person; nothing of it reaches the register."""
+    """Withdraw what waits, as its sender or as the second person; nothing of it reaches the register."""
     require(actor, Right.CONFIRM_SUBMISSION, Right.SUBMIT, Right.OPERATE)
     said = mask_within(reason.strip())
     if not said:
         raise BadRequest("请写明撤回的原因。 Say why it is withdrawn.")
     with database.begin(reach_of(actor)) as connection:
-        row = _waiting(connection, actor, submission_id)
+        row = _waiting(connection, actor, submission_id, "asking", "braked")
         if row.actor != actor.name:
             require(actor, Right.CONFIRM_SUBMISSION, Right.OPERATE)
         refusal = {"code": "F_WITHDRAWN", "params": {"found": said}}
@@ -72,15 +72,15 @@ def refuse(database: Database, settings: Settings, actor: Actor, submission_id: 
     return "refused"
 
 
-def _waiting(connection: Connection, actor: Actor, submission_id: UUID) -> Row[Any]:
-    """The braked submission of one's own organisation, locked: of two who decide at once the second finds it decided."""
+def _waiting(connection: Connection, actor: Actor, submission_id: UUID, *states: str) -> Row[Any]:
+    """A submission of one's own organisation that waits, locked: of two who decide at once the second finds it decided."""
     mine = select(submission).where(submission.c.submission_id == submission_id).with_for_update()
     row = connection.execute(mine).one_or_none()
     if row is None:
         raise NotFound(str(submission_id))
     if row.organisation != actor.organisation:
         raise NotAllowed("只有报送单位的人可以决定。 Only the sender's own organisation decides.")
-    if row.state != "braked":
+    if row.state not in states:
         raise NotWaiting(row.receipt_number)
     return row
 

@@ -5,7 +5,7 @@ Every function filters by what the actor may see: one's own organisation, or all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -44,14 +44,33 @@ ErrorPlace = tuple[int, int]  # where a page of row errors ended
 
 
 def list_submissions(
-    connection: Connection, actor: Actor, wanted: Wanted, before: Place | None = None, limit: int = 50
+    connection: Connection,
+    actor: Actor,
+    wanted: Wanted,
+    before: Place | None = None,
+    limit: int = 50,
+    *,
+    oldest_first: bool = False,
 ) -> Sequence[Row[Any]]:
-    """The newest first; ``before`` is the place of the last one already seen."""
+    """The newest first, or the oldest; ``before`` is the place of the last one already seen."""
     query = select(submission).where(_SENT, _visible(actor), *_equal_to(wanted))
+    order = (submission.c.received_at, submission.c.submission_id)
     if before is not None:
-        query = query.where(tuple_(submission.c.received_at, submission.c.submission_id) < before)
-    newest = (submission.c.received_at.desc(), submission.c.submission_id.desc())
-    return connection.execute(query.order_by(*newest).limit(limit)).all()
+        query = query.where(tuple_(*order) > before if oldest_first else tuple_(*order) < before)
+    if not oldest_first:
+        order = (order[0].desc(), order[1].desc())  # type: ignore[assignment]
+    return connection.execute(query.order_by(*order).limit(limit)).all()
+
+
+def count_parts(
+    connection: Connection, actor: Actor, period: str | None = None, without: Collection[str] = ()
+) -> Sequence[Row[Any]]:
+    """state, record_type, organisation and how many; ``without`` are record types not to be counted."""
+    parts = (submission.c.state, submission.c.record_type, submission.c.organisation)
+    query = select(*parts, func.count().label("how_many")).where(
+        _SENT, _visible(actor), *_equal_to(Wanted(period=period))
+    )
+    return connection.execute(query.where(parts[1].not_in(list(without))).group_by(*parts)).all()
 
 
 def find_submission(connection: Connection, actor: Actor, submission_id: UUID) -> Row[Any]:

@@ -14,7 +14,7 @@ from hub.tables import submission
 from hub.tables.version_sql import SAME_ROW
 from mappings.catalogue import RecordType
 
-_USED = ("returned_rows",)  # as many as the file has rows, and needed no more once it is merged
+_MOST_RANGES = 500  # of rows that came back: there may be as many as the file has rows
 _COMPARISON = 900  # error numbers below are the check's
 _LEVELS = {
     **dict.fromkeys(REFUSING, "error"),
@@ -76,7 +76,7 @@ def _findings(connection: Connection, submission_id: UUID, record_type: RecordTy
 def note(connection: Connection, row: Row[Any], counted: Counted, state: str, **facts: object) -> None:
     """Write counts, effect and findings to the ledger: received = accepted + unchanged + held + refused."""
     _write_findings(connection, row.submission_id, counted.findings)
-    kept = row.facts if state == "braked" else {name: row.facts[name] for name in row.facts if name not in _USED}
+    kept = row.facts if state == "braked" else _short(row.facts)
     compared = counted.accepted + counted.unchanged + counted.held + counted.refused
     connection.execute(
         update(submission)
@@ -92,6 +92,12 @@ def note(connection: Connection, row: Row[Any], counted: Counted, state: str, **
             merged_at=utc_now(),
         )
     )
+
+
+def _short(facts: dict[str, Any]) -> dict[str, Any]:
+    """Which rows came back is kept where it is soon said: the rest of them may still be corrected."""
+    many = len(facts.get("returned_rows") or ()) > _MOST_RANGES
+    return {name: fact for name, fact in facts.items() if not (many and name == "returned_rows")}
 
 
 def set_aside(

@@ -126,6 +126,7 @@ def _sharing() -> Iterator[Policy]:
     asked = "EXISTS (SELECT 1 FROM {d}.licence_request r WHERE r.request_id = licence_answer.request_id)"
     yield Policy(table="licence_answer", verb="ALL", roles=SERVING, rows=asked)
     yield Policy(table="freshness_alarm", verb="SELECT", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
+    yield Policy(table="saved_view", verb="ALL", roles=SERVING, rows=_OWN)
 
 
 def _people() -> Iterator[Policy]:

@@ -36,6 +36,9 @@ class Right(StrEnum):
     ANSWER_SLICE = "answer-slice"  # data officer of a provider: approve or refuse, preview first
     OVERSEE_SHARING = "oversee-sharing"  # bureau: review entries, consent to extensions, escalate, suspend, end
     READ_DISCLOSURES = "read-disclosures"  # who received a person's data: never the values
+    READ_OWN_DOORS = "read-own-doors"  # keys and channels of one's own unit: names, dates and states, no secret
+    READ_RUNNING = "read-running"  # jobs and channels of the hub: states and counts, no contents
+    TRY_MAPPING = "try-mapping"  # check a file against a changed mapping: nothing is kept, no value is shown
     UNMASK = "unmask"  # one masked value of what one may see, with a reason
     READ_REGISTRY = "read-registry"  # record types, areas, organisations
     MANAGE_REGISTRY = "manage-registry"  # held by no role: a confirmed request carries it
@@ -52,21 +55,23 @@ _SENDERS = _STAFF | {Right.SUBMIT, Right.READ_SUBMISSION, Right.PULL_SLICE}
 _DESK = {
     Right.UNMASK, Right.CONFIRM_SUBMISSION, Right.DECIDE_HELD, Right.READ_PERSON, Right.WORK_COMPARISON,
     Right.READ_QUALITY, Right.VERIFY_PEOPLE, Right.WORK_CHALLENGE, Right.READ_SHARING,
+    Right.READ_OWN_DOORS,
 }  # fmt: skip
 
 ROLES: dict[str, frozenset[Right]] = {
     "department_clerk": _SENDERS | _DESK,
     "data_officer": _STAFF
     | {Right.READ_SUBMISSION, Right.ASK_OWN_ACCESS, Right.CONFIRM_SUBMISSION, Right.READ_QUALITY}
-    | {Right.READ_SHARING, Right.KEEP_ENTRY, Right.ASK_SLICE, Right.ANSWER_SLICE, Right.READ_DISCLOSURES},
+    | {Right.READ_SHARING, Right.KEEP_ENTRY, Right.ASK_SLICE, Right.ANSWER_SLICE, Right.READ_DISCLOSURES}
+    | {Right.READ_OWN_DOORS},
     "town_officer": _SENDERS | _DESK | {Right.READ_CHANGE_LIST, Right.JUDGE_PERSON, Right.READ_ROUND, Right.ASK_SLICE},
     "care_worker": _SENDERS | _DESK,
     "bureau_operator": _STAFF
     | {Right.READ_ALL_SUBMISSIONS, Right.UNMASK, Right.READ_PERSON, Right.JUDGE_PERSON, Right.READ_QUALITY}
     | {Right.WORK_COMPARISON, Right.READ_ROUND, Right.MANAGE_ROUND, Right.WORK_CHALLENGE}
-    | {Right.READ_SHARING, Right.OVERSEE_SHARING, Right.READ_DISCLOSURES},
+    | {Right.READ_SHARING, Right.OVERSEE_SHARING, Right.READ_DISCLOSURES, Right.READ_RUNNING, Right.TRY_MAPPING},
     "bureau_leader": frozenset({Right.SIGNED_IN, Right.READ_MEASURES, Right.READ_ROUND}),
-    "system_administrator": _STAFF | {Right.ASK_ACCESS},
+    "system_administrator": _STAFF | {Right.ASK_ACCESS, Right.READ_RUNNING},
     "security_administrator": frozenset({Right.SIGNED_IN, Right.MANAGE_ACCOUNTS}),
     "auditor": frozenset({Right.SIGNED_IN, Right.READ_AUDIT, Right.READ_DISCLOSURES}),
     "integrator": _SENDERS | {Right.VERIFY_PEOPLE, Right.READ_SHARING},

@@ -17,6 +17,7 @@ from hub.tables.access import (
 from hub.tables.base import metadata
 from hub.tables.channels import channel_item, channel_state, sftp_event
 from hub.tables.feed import change_log, delivery, difference, feed_batch, feed_head, subscription, subscription_version
+from hub.tables.panel import saved_view
 from hub.tables.people import (
     comparison_item,
     erased_version,
@@ -128,6 +129,7 @@ __all__ = [
     "round_item",
     "round_town",
     "row_error",
+    "saved_view",
     "sftp_event",
     "sign_in_address",
     "slice_export",

@@ -143,6 +143,9 @@ held_row = Table(
     Column("release_id", Uuid),  # the submission that took it down the line again
     CheckConstraint("state IN ('waiting','released','refused','returned')", name="state_known"),
     Index("ix_held_row_waiting", "organisation", "held_at", postgresql_where=text("state = 'waiting'")),
+    Index(  # counted without a look at the rows
+        "ix_held_row_open", "organisation", "record_type", "held_at", postgresql_where=text("state = 'waiting'")
+    ),
     schema=DISTRICT,
 )
 
@@ -180,6 +183,14 @@ comparison_item = Table(
     CheckConstraint("state IN ('open','closed','gone')", name="state_known"),
     Index("ix_comparison_item_subject", "check_code", "subject", unique=True),
     Index("ix_comparison_item_open", "organisation", "check_code", postgresql_where=text("state = 'open'")),
+    Index(  # the oldest first, and counted without a look at the rows
+        "ix_comparison_item_waiting",
+        "organisation",
+        "opened_at",
+        "item_id",
+        "check_code",
+        postgresql_where=text("state = 'open'"),
+    ),
     Index("ix_comparison_item_person", "person_id"),
     schema=DISTRICT,
 )

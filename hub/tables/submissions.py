@@ -45,6 +45,13 @@ submission = Table(
     Index("ix_submission_operation", "organisation", "operation_id", unique=True),
     Index("ix_submission_month", "period", "organisation", "record_type"),
     Index("ix_submission_received_at", "received_at"),
+    Index(  # the few that wait or failed
+        "ix_submission_unsettled",
+        "state",
+        "organisation",
+        "received_at",
+        postgresql_where=text("state <> 'merged' AND state <> 'refused'"),
+    ),
     Index("ix_submission_thread", "thread_id", postgresql_where=text("thread_id IS NOT NULL")),
     Index(
         "ix_submission_undoes",

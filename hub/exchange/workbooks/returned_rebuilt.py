@@ -53,7 +53,7 @@ def rebuild(target: Path, sheets: Iterable[RawSheet], instructions: Instructions
         for raw in chain(opened, sheets):
             if raw.hidden or raw.name == instructions.summary_name:
                 continue
-            names[raw.name] = _free_name(raw.name, names)
+            names[raw.name] = free_name(raw.name, names)
             page = book.add_worksheet(names[raw.name])
             noting = _SheetRebuilding(page, looks, instructions, notes.get(raw.name))
             noting.write(raw, only_noted=only_noted)
@@ -149,7 +149,7 @@ class _SheetRebuilding:
         if text is None and note is None:
             return
         look = self.looks.get(note.level if note else "cell")
-        _write_value(self.page, at, place, text, kind, look, self.looks.get(f"{note.level} day" if note else "day"))
+        write_value(self.page, at, place, text, kind, look, self.looks.get(f"{note.level} day" if note else "day"))
         if note is not None and note.text:
             size = {"author": self.words.author, "x_scale": 3, "y_scale": 2}
             self.page.write_comment(at, place, note.text, size)
@@ -183,7 +183,7 @@ def _rows(batch: pl.DataFrame) -> Iterator[tuple[int, list[Cell]]]:
         yield number, [(text, (kind or 0) % FILLED) for text, kind in zip(cells, own, strict=True)]
 
 
-def _write_value(
+def write_value(
     page: Worksheet, at: int, place: int, text: str | None, kind: int, look: Format | None, day: Format | None
 ) -> None:
     """A number stays a number: as text, a number cell that lost its last digits would look whole."""
@@ -231,7 +231,7 @@ def _looks(book: xlsxwriter.Workbook) -> dict[str, Format]:
     return looks
 
 
-def _free_name(wanted: str, taken: dict[str, str]) -> str:
+def free_name(wanted: str, taken: dict[str, str]) -> str:
     """As the sheet was called, as far as a workbook lets it be."""
     name = (wanted.translate(_BAD_NAME).strip("'")[:31]) or "Sheet1"
     known, number, free = {each.lower() for each in taken.values()}, 2, name
