@@ -161,15 +161,19 @@ def open_figure(
     key: FigureKey,
     after: int = 0,
     limit: int = 100,
+    reason: str = "",
 ) -> FigureRows:
-    """The rows that count against one figure, behind the first ``after``; that they were read is noted."""
+    """The rows that count against one figure, behind the first ``after``; that they were read is noted.
+
+    ``reason``: only those of one of the figure's reasons (``read_reasons``).
+    """
     require(actor, *_OWN, *_OVERSEER)
     if not _may_open(actor, key.organisation):
         raise NotFound()
     record_type = _type_of(catalogue, actor, key)
     asked = Asked(catalogue=catalogue, zone=zone, month=_month(key.month), organisation=key.organisation)
     with counting(connection, actor, _opened(actor, catalogue)):
-        found = _rows_behind(connection, asked, record_type, key.measure, {"after": after, "most": limit})
+        found = _rows_behind(connection, asked, record_type, key.measure, {"after": after, "most": limit}, reason)
     audit.record(
         connection,
         actor,
@@ -181,6 +185,22 @@ def open_figure(
         digest=audit.digest_of(f"{row.receipt}/{row.row_no}" for row in found.rows),
     )
     return found
+
+
+def read_reasons(
+    connection: Connection, actor: Actor, catalogue: Catalogue, zone: str, key: FigureKey
+) -> list[tuple[str, int]]:
+    """Why a figure is not all of them, the most frequent reason first, and of how many rows: items that are empty, codes of
+    row errors, days late (up to 3, 7, 30 or more), what a town found or the comparison that was closed with a correction."""
+    require(actor, *_OWN, *_OVERSEER)
+    if not _may_open(actor, key.organisation):
+        raise NotFound()
+    record_type = _type_of(catalogue, actor, key)
+    asked = Asked(catalogue=catalogue, zone=zone, month=_month(key.month), organisation=key.organisation)
+    with counting(connection, actor, _opened(actor, catalogue)):
+        listed, binds, _ = _list_of(connection, asked, record_type, key.measure)
+        rows = run_sql(connection, sql.count_reasons(listed, key.measure), **binds, **_WHOLE)
+    return [(str(reason), _int(many)) for reason, many in rows]
 
 
 # ---- whose, and of what ----
@@ -288,23 +308,34 @@ def _int(counted: object) -> int:
 
 
 def _rows_behind(
-    connection: Connection, asked: Asked, record_type: RecordType, measure: Measure, page: dict[str, int]
+    connection: Connection, asked: Asked, record_type: RecordType, measure: Measure, page: dict[str, int], reason: str
 ) -> FigureRows:
-    binds, rules = {**asked.binds, **page}, asked.catalogue.quality.of(record_type.code)
+    listed, binds, read = _list_of(connection, asked, record_type, measure)
+    if not reason:
+        return _page_of(run_sql(connection, listed, **binds, **page), read)
+    chosen = sql.list_of_reason(listed, measure)
+    return _page_of(
+        run_sql(connection, chosen, **binds, **_WHOLE, reason=reason, skip=page["after"], take=page["most"]), read
+    )
+
+
+_WHOLE: dict[str, int | None] = {"after": 0, "most": None}
+
+
+def _list_of(
+    connection: Connection, asked: Asked, record_type: RecordType, measure: Measure
+) -> tuple[str, dict[str, Any], Callable[[tuple[Any, ...]], FigureRow]]:
+    """The statement that lists what counts against a figure, what it is bound to, and how its rows are read."""
+    binds, rules = asked.binds, asked.catalogue.quality.of(record_type.code)
     if measure == "logic":
-        return _page_of(
-            run_sql(connection, sql.list_contradictory(record_type), **binds, **asked.logic), _contradictory
-        )
+        return sql.list_contradictory(record_type), binds | asked.logic, _contradictory
     if measure == "timeliness":
-        return _page_of(run_sql(connection, sql.list_late(record_type, rules), **binds, zone=asked.zone), _late)
+        return sql.list_late(record_type, rules), binds | {"zone": asked.zone}, _late
     if measure == "accuracy":
         run_sql(connection, sql.PLAN)
-        return _page_of(
-            run_sql(connection, sql.list_contradicted(record_type, asked.verified), **binds, **asked.judging),
-            _contradicted,
-        )
+        return sql.list_contradicted(record_type, asked.verified), binds | asked.judging, _contradicted
     version = "x" if measure == "completeness" else "c"
-    return _page_of(run_sql(connection, sql.list_lacking(record_type, rules.items, version), **binds), _lacking)
+    return sql.list_lacking(record_type, rules.items, version), binds, _lacking
 
 
 def _page_of(found: list[tuple[Any, ...]], read: Callable[[tuple[Any, ...]], FigureRow]) -> FigureRows:

@@ -209,6 +209,34 @@ def list_contradictory(record_type: RecordType) -> str:
     )
 
 
+# ---- why ----
+
+_DAYS = "CASE WHEN {days} <= 3 THEN '3' WHEN {days} <= 7 THEN '7' WHEN {days} <= 30 THEN '30' ELSE 'more' END"
+_REASONS = {
+    "completeness": "one.empty",
+    "completed": "one.empty",
+    "logic": "one.codes",
+    "timeliness": f"ARRAY[{_DAYS.format(days='one.late')}]",
+    "accuracy": "ARRAY[coalesce(nullif(one.verdict, ''), one.check_code)]",
+}
+
+
+def count_reasons(listed: str, measure: str) -> str:
+    """Each reason that the listed rows have, and how many of them have it, the most frequent first."""
+    return (
+        f"SELECT reason, count(*) AS many FROM ({listed}) one, unnest({_REASONS[measure]}) AS reason"
+        " GROUP BY reason ORDER BY many DESC, reason"
+    )
+
+
+def list_of_reason(listed: str, measure: str) -> str:
+    """Those of the listed rows that have this reason."""
+    return (
+        f"SELECT * FROM (SELECT one.*, count(*) OVER () AS of_reason FROM ({listed}) one"
+        f" WHERE :reason = ANY ({_REASONS[measure]})) chosen ORDER BY receipt_number, row_no OFFSET :skip LIMIT :take"
+    )
+
+
 # Estimates know nothing of which records a month has: sorting both sides costs more than all the rest, and compiling a
 # statement of so many branches more than running it.
 PLAN = (
