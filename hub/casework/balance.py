@@ -180,13 +180,10 @@ def excuse(
 ) -> int:
     """Let the unexplained lines of one person, or all that touch one town, pass with a reason; how many."""
     require(actor, Right.MANAGE_ROUND, Right.OPERATE)
-    said = mask_within(" ".join(reason.split()))
-    if not _LEAST <= len(said) <= _MOST:
-        raise BadRequest("请用 4 至 200 个字写明理由。 Say why, in 4 to 200 characters.")
+    said = said_reason(reason)
     if (person_id is None) == (town is None):
         raise BadRequest("请指定一人或一个镇街。 Name one person or one town.")
-    if _state(connection, month) != "drawn":
-        raise Conflict(f"{month} 尚未生成或已封账。 {month} is not drawn, or closed.")
+    refuse_unless_drawn(connection, month)
     excused = _mark_excused(connection, actor, month, said, now, person_id, town)
     if not excused:
         raise NotFound("没有需要说明的差异。 There is no difference of theirs to explain.")
@@ -194,6 +191,37 @@ def excuse(
     facts = {"person": str(person_id) if person_id else None, "town": town, "reason": said}
     audit.record(connection, actor, Right.MANAGE_ROUND, f"balance/{month}", "done", excused=excused, **facts)
     return excused
+
+
+def said_reason(reason: str) -> str:
+    """The reason as it is kept; BadRequest where it is none."""
+    said = mask_within(" ".join(reason.split()))
+    if not _LEAST <= len(said) <= _MOST:
+        raise BadRequest("请用 4 至 200 个字写明理由。 Say why, in 4 to 200 characters.", reason="")
+    return said
+
+
+def refuse_unless_drawn(connection: Connection, month: str) -> None:
+    """Only what is drawn and not closed can be explained or closed."""
+    if _state(connection, month) != "drawn":
+        raise Conflict(f"{month} 尚未生成或已封账。 {month} is not drawn, or closed.")
+
+
+def refuse_sealing(connection: Connection, settings: Settings, month: str, now: datetime) -> None:
+    """Why a month cannot be closed now, as far as its drawn account tells: Conflict, NotOverYet, DoesNotClose."""
+    refuse_unless_drawn(connection, month)
+    if _today(settings, now) <= last_day(month, settings.rounds):
+        raise NotOverYet(month)
+    if unexplained := _result(connection, month).unexplained:
+        raise DoesNotClose(f"{month}: {unexplained}", people=unexplained)
+
+
+def refuse_drawing(connection: Connection, month: str) -> None:
+    """Only the open month is drawn: NobodyJoined, Conflict where it is closed, NotItsTurn before that."""
+    if _state(connection, month) == "closed":
+        raise Conflict(f"{month} 已封账。 {month} is closed.")
+    if month != open_month(connection):
+        raise NotItsTurn(month)
 
 
 def district_area(index: AreaIndex) -> int:

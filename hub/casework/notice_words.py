@@ -154,6 +154,11 @@ NOTICE_KINDS: dict[str, NoticeKind] = {
         text="{month} 月度核对有 {items} 项未回报，已于 {due_on} 到期。逾期仍须办理。",
         text_en="{items} lines of the round of {month} were due on {due_on}. They must still be answered.",
     ),
+    "round_reminded": NoticeKind(
+        title="区局催办月度核对", title_en="The bureau asks for the round", page="/rounds/{month}/items",
+        text="区局催办：{month} 月度核对还有 {items} 项未核（{due_on} 到期），请尽快办理。",
+        text_en="The bureau asks for the round of {month}: {items} lines are still open, due on {due_on}.",
+    ),
     "escalated": NoticeKind(
         title="月度核对逾期，已报区局", title_en="The overdue round was told to the bureau", page="/rounds/{month}/items",
         text="{month} 月度核对有 {items} 项未回报（{due_on} 到期），已报区局。",
@@ -203,6 +208,12 @@ NOTICE_KINDS: dict[str, NoticeKind] = {
         title="校核已有答复", title_en="Challenges were answered", page="/challenges",
         text="你单位提出的 {items} 项校核已有答复，请确认。",
         text_en="{items} challenges your unit raised were answered: please close them.", ways=("mail",),
+    ),
+    "month_asked": NoticeKind(
+        title="区局催报", title_en="The bureau asks for the month", page="/month",
+        text="区局催报：{month} 还有 {items} 类信息未报送（最早 {due_on} 到期）。没有变动的，请零报送。",
+        text_en="The bureau asks for {month}: {items} record types are not sent yet, the first due on {due_on}."
+        " Where nothing happened, send a nil return.",
     ),
     "copy_differs": NoticeKind(
         title="副本与枢纽不一致", title_en="Your copy differs", page="/subscriptions",

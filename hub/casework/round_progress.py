@@ -130,8 +130,7 @@ class _Town(msgspec.Struct, frozen=True, kw_only=True):
 
 def _seen_towns(connection: Connection, actor: Actor, areas: AreaIndex, rounds: Sequence[UUID]) -> list[_Town]:
     """A village sees the line of its town, counted over its own part alone."""
-    own = _own_places(actor, areas)
-    towns = None if own is None else sorted({areas.town_of[place] for place in own})
+    towns = _towns_of(_own_places(actor, areas), areas)
     rows = run_sql(
         connection,
         f"SELECT {', '.join(_Town.__struct_fields__)} FROM {{d}}.round_town WHERE round_id = ANY (CAST(:rounds AS uuid[]))"
@@ -142,38 +141,49 @@ def _seen_towns(connection: Connection, actor: Actor, areas: AreaIndex, rounds: 
     return [_Town(**dict(zip(_Town.__struct_fields__, row, strict=True))) for row in rows]  # type: ignore[arg-type]
 
 
+def _towns_of(places: list[int] | None, areas: AreaIndex) -> list[int] | None:
+    """None for those who see all."""
+    return None if places is None else sorted({areas.town_of[place] for place in places})
+
+
 _Place = tuple[UUID, int, int | None]
 
 
 def _count(
     connection: Connection, actor: Actor, areas: AreaIndex, rounds: Sequence[UUID], time_zone: str
 ) -> dict[_Place, Tally]:
-    """Lines by round, town and village, in one pass."""
-    verdicts = ", ".join(f"count(*) FILTER (WHERE result = '{code}' AND state <> 'open')" for code in VERDICTS)
+    """Lines by round, town and village, in one pass: counted by what became of them, then put together."""
+    own = _own_places(actor, areas)
     rows = run_sql(
         connection,
-        f"""
-        SELECT round_id, town, village, count(*), count(*) FILTER (WHERE state <> 'open'),
-               count(*) FILTER (WHERE state = 'open'), count(*) FILTER (WHERE state = 'transferred'),
-               count(*) FILTER (WHERE state = 'deferred'),
-               count(*) FILTER (WHERE (answered_at AT TIME ZONE :zone)::date > due_on AND state <> 'open'), {verdicts}
-          FROM {{d}}.round_item
+        """
+        SELECT round_id, town, village, state, result, late, count(*)
+          FROM (SELECT *, state <> 'open' AND (answered_at AT TIME ZONE :zone)::date > due_on AS late
+                  FROM {d}.round_item) i
          WHERE round_id = ANY (CAST(:rounds AS uuid[]))
+           AND (CAST(:towns AS integer[]) IS NULL OR town = ANY (CAST(:towns AS integer[])))
            AND (CAST(:own AS integer[]) IS NULL OR village = ANY (CAST(:own AS integer[])) OR town = ANY (CAST(:own AS integer[])))
-         GROUP BY round_id, town, village
+         GROUP BY round_id, town, village, state, result, late
         """,
         rounds=list(rounds),
-        own=_own_places(actor, areas),
+        own=own,
+        towns=_towns_of(own, areas),
         zone=time_zone,
     )
-    return {row[:3]: _tally(row[3:]) for row in rows}  # type: ignore[misc]
+    tallies: dict[_Place, Tally] = {}
+    for *place, state, result, late, many in rows:
+        where: _Place = tuple(place)  # type: ignore[assignment]
+        tallies[where] = tallies.get(where, Tally()) + _tally(str(state), result, bool(late), int(str(many)))
+    return tallies
 
 
-def _tally(counts: Sequence[object]) -> Tally:
-    items, answered, still_open, transferred, deferred, late, *verdicts = (int(str(count)) for count in counts)
+def _tally(state: str, result: object, late: bool, many: int) -> Tally:
+    """So many lines of which the same became."""
+    answered = state != "open"
     return Tally(
-        items=items, answered=answered, open=still_open, transferred=transferred, deferred=deferred, late=late,
-        verdicts=tuple(verdicts),
+        items=many, answered=many * answered, open=many * (not answered), transferred=many * (state == "transferred"),
+        deferred=many * (state == "deferred"), late=many * late,
+        verdicts=tuple(many * (answered and result == code) for code in VERDICTS),
     )  # fmt: skip
 
 

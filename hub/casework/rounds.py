@@ -25,6 +25,7 @@ from hub.tables import monthly_round
 from mappings.catalogue import Catalogue
 
 _ROUND = monthly_round.c
+_MOST_MONTHS = 12
 
 
 class MonthNotOver(BadRequest):
@@ -102,6 +103,46 @@ def open_due_rounds(database: Database, settings: Settings, catalogue: Catalogue
         if not settings.rounds.automatic or not log or (last is not None and last.month >= month):
             return []
         return [open_round(connection, settings, catalogue, SYSTEM_ACTOR, month, now)]
+
+
+def refuse_opening(connection: Connection, settings: Settings, actor: Actor, month: str, now: datetime) -> None:
+    """Why this month's round cannot be opened now: MonthNotOver, LaterRoundOpen, or Conflict where it was already."""
+    require(actor, Right.MANAGE_ROUND)
+    if find_round(connection, month) is not None:
+        raise Conflict(f"{month} 的核对已经开启。 The round of {month} was opened already.")
+    _refuse_unfinished(settings, actor, month, now, "")
+    if (last := _last_round(connection)) is not None and last.month > month:
+        raise LaterRoundOpen(f"{last.month} > {month}")
+
+
+def months_to_open(connection: Connection, settings: Settings, now: datetime) -> list[str]:
+    """Months that are over and later than every round there was, the latest first; of a new district, the last one."""
+    today, policy, last = local_day(settings, now), settings.rounds, _last_round(connection)
+    month = month_calendar.month_of(today, policy)
+    while month_calendar.last_day(month, policy) >= today:
+        month = month_calendar.month_after(month, -1)
+    if last is None:
+        return [month]
+    found: list[str] = []
+    while month > last.month and len(found) < _MOST_MONTHS:
+        found.append(month)
+        month = month_calendar.month_after(month, -1)
+    return found
+
+
+def count_new_changes(connection: Connection) -> int:
+    """What the log got since the round before: of these, those that concern a town will be asked about."""
+    last, ((head,),) = _last_round(connection), run_sql(connection, "SELECT last_seq FROM {d}.feed_head")
+    return int(str(head)) - (int(last.up_to_seq) if last is not None else 0)
+
+
+def refuse_closing(connection: Connection, actor: Actor, month: str, now: datetime, reason: str) -> None:
+    """Why it cannot be closed now: NotFound, RoundStillDue, or Conflict where it is closed already."""
+    require(actor, Right.MANAGE_ROUND)
+    known = load_round(connection, month)
+    if known.state != "open":
+        raise Conflict(f"{month} 的核对已经结束。 The round of {month} is closed already.")
+    _refuse_early(connection, known, now, reason)
 
 
 def due_month(settings: Settings, now: datetime) -> str:

@@ -147,7 +147,7 @@ class Channels:
         """Every declared channel as it stands."""
         with self.tools.database.begin() as connection:
             states = list_states(connection)
-        return [_shown(name, one, states.get(name) or State(channel=name)) for name, one in self.declared.items()]
+        return [as_shown(name, one, states.get(name) or State(channel=name)) for name, one in self.declared.items()]
 
 
 def keep_running(channels: Channels, stop: threading.Event) -> None:
@@ -182,7 +182,7 @@ def _run_quietly(channels: Channels, name: str) -> None:
         log.error("channel %s: %s", name, type(wrong).__name__)
 
 
-def _shown(name: str, channel: Channel, state: State) -> Shown:
+def as_shown(name: str, channel: Channel, state: State) -> Shown:
     same = {each: getattr(state, each) for each in Shown.__struct_fields__ if each in State.__struct_fields__}
     same.pop("channel")
     return Shown(

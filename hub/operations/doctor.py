@@ -75,6 +75,14 @@ def examine(settings: Settings, database: Database, catalogue: Catalogue) -> lis
     return findings
 
 
+def examine_quickly(
+    settings: Settings, database: Database, catalogue: Catalogue, connection: Connection
+) -> list[Finding]:
+    """What can be asked at every look, by the serving role, in the caller's transaction; the rest is for ``examine``."""
+    patient = Patient(settings, database, catalogue, connection)
+    return [ask(settings) for ask in _QUICK_AT_HOME] + [ask(patient) for ask in _QUICK_IN_THE_DATABASE]
+
+
 def worst(findings: list[Finding]) -> State:
     """The state of the whole."""
     states = {finding.state for finding in findings}
@@ -369,4 +377,14 @@ _ABOUT_THE_DATABASE: tuple[Question, ...] = (
     _profiles_follow,
     _held_rows_are_true,
     _feed_is_whole,
+)
+_QUICK_AT_HOME = (_space_is_left, _inodes_are_left, _backup_is_recent)
+_QUICK_IN_THE_DATABASE: tuple[Question, ...] = (
+    _queue_moves,
+    _nothing_is_stuck,
+    _nothing_failed,
+    _channels_work,
+    _sharing_is_fresh,
+    _notices_go_out,
+    _towns_can_be_told,
 )

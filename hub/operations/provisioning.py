@@ -209,6 +209,7 @@ _GRANTS = (
     "GRANT UPDATE (downloaded_at) ON {d}.round_town TO hub_app",
     "GRANT UPDATE (read_at, read_by) ON {d}.notice TO hub_app",
     "GRANT INSERT, DELETE ON {d}.contact TO hub_app",
+    "GRANT INSERT, UPDATE, DELETE ON {d}.saved_view TO hub_app",
     "GRANT INSERT ON {d}.challenge TO hub_app",
     "GRANT UPDATE (state, answer, answer_text, answered_at, answered_by, closed_at, closed_by, insisted, reason, due_on)"
     " ON {d}.challenge TO hub_app",
@@ -228,6 +229,8 @@ _GRANTS = (
     "GRANT SELECT ON ALL TABLES IN SCHEMA {d} TO hub_care",
     "REVOKE SELECT ON {d}.audit, {d}.audit_seal, {d}.audit_archive, {d}.difference, {d}.operation FROM hub_care",
     "REVOKE SELECT ON {d}.channel_item, {d}.channel_state FROM hub_app, hub_care",
+    "GRANT SELECT (channel, last_tried_at, last_succeeded_at, next_at, failures, failure, disabled, alarmed_at)"
+    " ON {d}.channel_state TO hub_app",  # how a channel stands; never how far it has read
     "GRANT INSERT, UPDATE ON {d}.delivery TO hub_care",
     "GRANT INSERT ON {d}.audit TO hub_care",
     "GRANT SELECT ON shared.organisation TO hub_care, hub_audit",
