@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?=
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench year faults lint assets clean lock
+.PHONY: demo test bench pictures year faults lint assets clean lock
 
 demo: $(READY)
 	$(BIN)/hub demo $(DEMO)
@@ -22,6 +22,9 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
 
+pictures: $(READY)
+	HUB_PICTURES=docs/zh/pictures $(BIN)/pytest -q tests/browser/test_pictures.py
+
 year: $(READY)
 	$(BIN)/python -m tests.year --people 20000
 
@@ -34,7 +37,7 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --generate-hashes --group dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) node_modules admin/static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) node_modules admin/static/vendor tests/browser/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml package-lock.json
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "需要 Python 3.11 或更新版本。 Python 3.11 or newer is needed.")'

@@ -14,6 +14,9 @@ from sqlalchemy import Connection
 from admin.access_words import ACTS, CONTENT, KINDS, REQUEST_STATES, RIGHTS
 from admin.desk_forms import FORM, Asking, Choice, Field, Form, choices_of, detail_of, field_of, ticked
 from admin.language import N_, Language, translator
+from admin.lists.access import ACCESS_REQUESTS
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
 from admin.pages import go, show
 from admin.words import ROLES
 from hub.database import Database
@@ -21,9 +24,10 @@ from hub.errors import BadRequest, Conflict, HubError
 from hub.registry import requests
 from hub.registry.accounts import ROLE_KINDS
 from hub.registry.organisations import find_organisation
-from hub.registry.permissions import Right
+from hub.registry.permissions import Actor, Right
 from hub.registry.requests import Confirmed
 from hub.settings import Settings
+from mappings.catalogue import Catalogue
 
 _ANYBODY = {"right": (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)}
 _ASKS = {"right": (Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)}
@@ -48,24 +52,19 @@ class AccessRequestController(Controller):
         self,
         request: Asking,
         database: NamedDependency[Database],
-        which: FromQuery[str] = "",
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
         done: FromQuery[str] = "",
     ) -> Response[Any]:
         decides = request.user.may(Right.MANAGE_ACCOUNTS)
-        chosen = which or ("waiting" if decides else "all")
-        with database.begin() as connection:
-            found = requests.list_requests(connection, request.user, chosen if chosen in REQUEST_STATES else None)
+        first = {"which": "waiting" if decides else "all"}
+        asked = asked_of(ACCESS_REQUESTS, request.query_params.dict(), **first)
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
         mine = [act for act, its in requests.ACTS.items() if any(request.user.may(right) for right in its.asked_with)]
-        return show(
-            request,
-            "access_requests.html",
-            requests=found,
-            chosen=chosen,
-            acts=ACTS,
-            states=REQUEST_STATES,
-            may_ask=[] if decides else mine,
-            notice=_DONE.get(done, ""),
-        )
+        return answer_list(
+            door, asked, _source(request.user, asked), "access_requests.html", acts=ACTS,
+            may_ask=[] if decides else mine, notice=_DONE.get(done, ""),
+        )  # fmt: skip
 
     @get("/{request_id:uuid}", opt=_ANYBODY, sync_to_thread=True)
     def see(self, request: Asking, database: NamedDependency[Database], request_id: FromPath[UUID]) -> Response[Any]:
@@ -128,6 +127,11 @@ def _confirmed(request: Asking, done: Confirmed) -> Response[Any]:
     title = ACTS[done.request.act]
     whose = done.request.object
     return show(request, "shown_once.html", title=title, whose=whose, secret=done.secret, back="/access-requests")
+
+
+def _source(actor: Actor, asked: Asked) -> Source:
+    which = asked["which"] if asked["which"] in REQUEST_STATES else None
+    return Source(rows=lambda connection, after, size: Fetched(rows=requests.list_requests(connection, actor, which)))
 
 
 def _show_one(request: Asking, database: Database, request_id: UUID, error: HubError | None = None) -> Response[Any]:

@@ -7,16 +7,19 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from sqlalchemy import Connection
 
 from admin.access_words import ACCOUNT_STATES
-from admin.asking import organisation_choices
 from admin.desk_forms import FORM, Asking, Field, Form, choices_of, detail_of, field_of, ticked
 from admin.language import N_
+from admin.lists.access import ACCOUNTS
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.declared import Words, named_options
+from admin.lists.shown import Options
 from admin.pages import go, show
 from admin.words import ROLES
 from hub.database import Database, utc_now
@@ -24,9 +27,10 @@ from hub.errors import BadRequest, Conflict, HubError
 from hub.registry import accounts, sessions
 from hub.registry.account_list import LONGEST_LIST, Wanted, list_accounts, see_account, state_of
 from hub.registry.accounts import ROLE_KINDS, Account
-from hub.registry.organisations import find_organisation, list_organisations
+from hub.registry.organisations import find_organisation
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
+from mappings.catalogue import Catalogue
 
 _READ = {"right": (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)}
 _KEEP = {"right": Right.MANAGE_ACCOUNTS}
@@ -52,27 +56,15 @@ class AccountsController(Controller):
 
     @get("/", opt=_READ, sync_to_thread=True)
     def read(
-        self, request: Asking, database: NamedDependency[Database], settings: NamedDependency[Settings]
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
     ) -> Response[Any]:
-        asked = {name: request.query_params.get(name, "")[:100] for name in Wanted.__struct_fields__}
-        now = utc_now()
-        with database.begin() as connection:
-            found = list_accounts(connection, request.user, msgspec.convert(asked, Wanted))
-            known = {each.code: each for each in list_organisations(connection, settings.district)}
-            choices = organisation_choices(connection, settings, request.auth)
-        return show(
-            request,
-            "accounts.html",
-            accounts=[(its, state_of(its, now)) for its in found],
-            asked=asked,
-            known=known,
-            organisations=choices if _reads_all(request.user) else [],
-            roles=choices_of(ROLES, request.auth),
-            states=choices_of(ACCOUNT_STATES, request.auth),
-            role_words=ROLES,
-            state_words=ACCOUNT_STATES,
-            cut=len(found) >= LONGEST_LIST,
-        )
+        asked = asked_of(ACCOUNTS, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return answer_list(door, asked, _source(request.user, asked), "accounts.html", most=LONGEST_LIST)
 
     @get("/{login:str}", opt=_READ, sync_to_thread=True)
     def see(
@@ -171,6 +163,21 @@ def _do(request: Asking, database: Database, login: str, act: Act) -> Response[A
     except (BadRequest, Conflict) as refused:
         return _show_one(request, database, login, refused)
     return go(request, f"/accounts/{quote(login)}?done=true")
+
+
+def _source(actor: Actor, asked: Asked) -> Source:
+    """All that fit, up to the longest list there is."""
+    wanted = Wanted(**{name: asked[name] for name in Wanted.__struct_fields__})
+
+    def options(connection: Connection, words: Words) -> Options:
+        named = named_options(list(words.organisations), words.organisation)
+        return {"organisation": named if _reads_all(actor) else []}
+
+    return Source(
+        rows=lambda connection, after, size: Fetched(rows=list_accounts(connection, actor, wanted)),
+        options=options,
+        beside=lambda connection: {"now": utc_now()},
+    )
 
 
 def _show_one(

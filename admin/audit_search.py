@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,22 +15,25 @@ from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from litestar.response import Stream
+from sqlalchemy import Connection
 
-from admin.language import N_
+from admin.lists.access import AUDIT
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.declared import Option
 from admin.pages import show
 from admin.visits import Visit
 from hub.audit import AuditLine
 from hub.database import Database, utc_now
 from hub.errors import BadRequest, HubError
+from hub.exchange.plain_cells import plain_cell
 from hub.operations.audit_keeping import number_of
 from hub.operations.audit_search import Place, Wanted, all_lines, begin_export, search
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
+from mappings.catalogue import Catalogue
 
-_LONG_DIGEST = re.compile(r"[0-9a-f]{40,}")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
-_OUTCOMES = {"done": N_("完成"), "refused": N_("拒绝"), "failed": N_("失败")}
 _HEADERS = AuditLine.__struct_fields__[:-1]  # the mark is for the verification
 
 Asking = Request[Actor, Visit, Any]
@@ -44,32 +45,13 @@ class NoAuditRole(HubError):
     status, problem = 503, "no-audit-role"
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """The form's fields, as typed; days are the district's, both inside."""
-
-    actor: str = ""
-    organisation: str = ""
-    act: str = ""
-    object: str = ""
-    outcome: str = ""
-    address: str = ""
-    since: str = ""
-    until: str = ""
-
-    def wanted(self, zone: ZoneInfo) -> Wanted:
-        return Wanted(
-            actor=self.actor.strip(),
-            organisation=self.organisation.strip(),
-            act=self.act.strip(),
-            object_prefix=self.object.strip(),
-            outcome=self.outcome,
-            address=self.address.strip(),
-            since=_midnight(self.since, zone),
-            until=_midnight(self.until, zone, days=1),
-        )
-
-    def query(self) -> dict[str, str]:
-        return {name: value for name, value in msgspec.structs.asdict(self).items() if value}
+def _wanted(asked: Asked, zone: ZoneInfo) -> Wanted:
+    """Days are the district's, both inside."""
+    names = ("actor", "organisation", "act", "outcome", "address")
+    return Wanted(
+        **{name: asked[name] for name in names}, object_prefix=asked["object"],
+        since=_midnight(asked["since"], zone), until=_midnight(asked["until"], zone, days=1),
+    )  # fmt: skip
 
 
 class AuditController(Controller):
@@ -82,19 +64,16 @@ class AuditController(Controller):
         self,
         request: Asking,
         audit_database: NamedDependency[Database | None],
+        database: NamedDependency[Database],
         settings: NamedDependency[Settings],
-        before: FromQuery[str] = "",
-    ) -> Response[str]:
-        asked, zone = _asked(request), ZoneInfo(settings.time_zone)
+        catalogue: NamedDependency[Catalogue],
+    ) -> Response[Any]:
+        asked = asked_of(AUDIT, request.query_params.dict())
         if audit_database is None:
-            return show(request, "audit.html", status=503, missing=True, asked=asked, found=None)
-        with audit_database.begin() as connection:
-            found = search(connection, request.user, asked.wanted(zone), _place(before))
-        older = urlencode(asked.query() | {"before": _written(found.older)}) if found.older else ""
-        page: dict[str, Any] = {"asked": asked, "found": found, "older": older, "chosen": urlencode(asked.query())}
-        return show(
-            request, "audit.html", missing=False, rights=[*Right], outcomes=_OUTCOMES, described=_in_short, **page
-        )
+            return show(request, "audit.html", status=503, missing=True, list=None)
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        wanted = _wanted(asked, ZoneInfo(settings.time_zone))
+        return answer_list(door, asked, _source(audit_database, request.user, wanted), "audit.html", missing=False)
 
     @get("/export", opt={"right": Right.READ_AUDIT}, sync_to_thread=True)
     def export(
@@ -107,32 +86,25 @@ class AuditController(Controller):
         if audit_database is None:
             raise NoAuditRole()
         now = utc_now()
-        wanted = _ended(_asked(request).wanted(ZoneInfo(settings.time_zone)), now)
+        asked = asked_of(AUDIT, request.query_params.dict())
+        wanted = _ended(_wanted(asked, ZoneInfo(settings.time_zone)), now)
         with audit_database.begin() as connection:
             number = number_of(begin_export(connection, request.user, wanted, form), now)
         named = {"Content-Disposition": f'attachment; filename="audit-{number}.{form}"', "X-Export-Number": number}
         return Stream(_written_lines(audit_database, wanted, form), media_type=_TYPES[form], headers=named)
 
 
-def _asked(request: Asking) -> Asked:
-    given = {name: request.query_params.get(name, "") for name in Asked.__struct_fields__}
-    return msgspec.convert(given, Asked)
+def _source(audit_database: Database, actor: Actor, wanted: Wanted) -> Source:
+    def rows(connection: Connection, before: str, size: int) -> Fetched:
+        found = search(connection, actor, wanted, _place(before), size)
+        return Fetched(rows=found.lines, more=_written(found.older) if found.older else "")
+
+    acts = [Option(value=right, title=right, data=True) for right in Right]
+    return Source(rows=rows, options=lambda connection, words: {"act": acts}, reader=audit_database)
 
 
 def _described(line: AuditLine) -> str:
     return msgspec.json.encode(line.facts).decode()
-
-
-def _in_short(line: AuditLine) -> str:
-    """The facts for the eye: name and value, a digest by its beginning. The export has them whole."""
-    if not isinstance(line.facts, dict):
-        return _described(line)
-    return "，".join(f"{name} {_short(value)}" for name, value in line.facts.items() if value not in (None, "", []))
-
-
-def _short(value: object) -> str:
-    written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"{written[:12]}…" if _LONG_DIGEST.fullmatch(written) else written
 
 
 def _midnight(day: str, zone: ZoneInfo, days: int = 0) -> datetime | None:
@@ -188,5 +160,4 @@ def _csv_row(cells: Any) -> bytes:
 
 def _safe(value: object) -> str:
     """Text that a spreadsheet will not run as a formula."""
-    shown = value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown
+    return plain_cell(value.isoformat() if isinstance(value, datetime) else value)

@@ -8,19 +8,27 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
+from sqlalchemy import Connection
 
 from admin.desk_forms import Asking, choices_of
 from admin.downloads import XLSX
 from admin.language import N_, Language, translator
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.balance_people import BALANCE_PEOPLE
+from admin.lists.declared import Option, Words, options_of
+from admin.lists.shown import Options
 from admin.pages import show
 from admin.people_pages import PURPOSES
 from hub.casework.balance_reading import (
     FIGURES,
     Account,
     Figure,
+    MovedPeople,
     area_named_by_code,
     figure_named,
     list_months,
@@ -30,13 +38,14 @@ from hub.casework.balance_reading import (
 )
 from hub.casework.balance_table import AccountWords, figures_of, write_account
 from hub.database import Database, utc_now
+from hub.errors import BadRequest
 from hub.people.purposes import NoPurpose, Purpose, checked_purpose, oversees
 from hub.registry.areas import load_area_index
-from hub.registry.permissions import Right
+from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
+from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
-_LINES_A_PAGE = 200
 _START, _END = N_("期初"), N_("期末")
 NAMES: Mapping[Figure, str] = {
     "opening": N_("入账"),
@@ -50,31 +59,6 @@ NAMES: Mapping[Figure, str] = {
     "adjusted_out": N_("补记减"),
     "excused": N_("说明后通过"),
     "unexplained": N_("差异人员"),
-}
-KINDS = {
-    "opening": N_("入账"),
-    "birth": N_("出生"),
-    "death": N_("死亡"),
-    "moved": N_("迁移"),
-    "correction": N_("订正"),
-    "excused": N_("说明后通过"),
-    "unexplained": N_("对不上"),
-}
-WHYS = {
-    "no_cause": N_("居住地变了，但没有任何记录说明"),
-    "not_here": N_("离开或死亡，但账上此人不在此地"),
-    "lives_nowhere": N_("来了，但不知住在哪个村居"),
-    "after_death": N_("已登记死亡，之后又有到来的记录"),
-    "here_already": N_("登记出生，但此前账上已有此人"),
-    "void": N_("记录作废"),
-    "update": N_("记录更正"),
-    "restore": N_("作废的记录恢复"),
-    "relink": N_("记录改属他人"),
-    "merge": N_("两人认定为一人"),
-    "split": N_("一人认定为两人"),
-    "apart": N_("认定为不同的人"),
-    "undo": N_("撤回报送或认定"),
-    "erased": N_("依法删除"),
 }
 STATES = {"drawn": N_("未封账"), "closed": N_("已封账")}
 _TITLE = N_("{month}人口变动平衡表")
@@ -111,22 +95,19 @@ class BalanceController(Controller):
         self,
         request: Asking,
         database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
-        month: FromQuery[str] = "",
-        area: FromQuery[str] = "",
-        figure: FromQuery[str] = "unexplained",
-        purpose: FromQuery[str] = "",
-        reason: FromQuery[str] = "",
-        after: FromQuery[int] = 0,
-    ) -> Response[str]:
-        kept = {"month": month, "area": area, "figure": figure}
-        if oversees(request.user) and not purpose:
+    ) -> Response[Any]:
+        asked = asked_of(BALANCE_PEOPLE, request.query_params.dict())
+        kept = {name: asked[name] for name in ("month", "area", "figure")}
+        if oversees(request.user) and not asked["purpose"]:
             return _why_page(request, kept)
         try:
-            said = checked_purpose(request.user, purpose or "verify", reason)
+            said = checked_purpose(request.user, asked["purpose"] or "verify", asked["reason"])
         except NoPurpose:
-            return _why_page(request, kept, purpose, reason, _NO_PURPOSE)
-        return _people_page(request, database, catalogue, kept, said, max(after, 0))
+            return _why_page(request, kept, asked["purpose"], asked["reason"], _NO_PURPOSE)
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return _people_page(door, asked, said)
 
 
 def _why_page(
@@ -139,19 +120,48 @@ def _why_page(
     )  # fmt: skip
 
 
-def _people_page(
-    request: Asking, database: Database, catalogue: Catalogue, kept: dict[str, str], purpose: Purpose, after: int
-) -> Response[str]:
-    with database.begin(reach_of(request.user)) as connection:
-        index = load_area_index(connection)
-        month = month_named(connection, request.user, kept["month"])
-        asked = (month, area_named_by_code(index, request.user, kept["area"]), figure_named(kept["figure"]))
-        found = list_moved(connection, request.user, index, asked, purpose, after, _LINES_A_PAGE) if month else None
-    following = after + len(found.lines) if found else 0
-    more = following if found and following < found.total else None
-    address = kept | {"purpose": purpose.code, "reason": purpose.text}
-    words: dict[str, Any] = {"names": NAMES, "kinds": KINDS, "whys": WHYS, "record_types": catalogue.record_types}
-    return show(request, "balance_people.html", found=found, figure=asked[2], more=more, address=address, **words)
+def _people_page(door: Door, asked: Asked, purpose: Purpose) -> Response[Any]:
+    figure = figure_named(asked["figure"])
+    said = {"purpose": purpose.code, "reason": purpose.text}
+    asked = msgspec.structs.replace(asked, filters=asked.filters | said)
+
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        found = _moved(connection, door.request.user, asked, purpose, figure, _number(after), size)
+        if found is None:
+            return Fetched(rows=[], told={"found": None})
+        following = _number(after) + len(found.lines)
+        more = str(following) if following < found.total else ""
+        return Fetched(rows=found.lines, more=more, told={"found": found})
+
+    source = Source(rows=rows, options=lambda connection, words: _chosen(connection, asked, words))
+    return answer_list(door, asked, source, "balance_people.html", names=NAMES, figure=figure)
+
+
+def _chosen(connection: Connection, asked: Asked, words: Words) -> Options:
+    """The address in words: what stands on the cover of the file."""
+    index = load_area_index(connection)
+    area = next((index.name_of[each] for code, each in index.codes.items() if code == asked["area"]), asked["area"])
+    return {
+        "month": [Option(value=asked["month"], title=words.month(asked["month"]))],
+        "area": [Option(value=asked["area"], title=area)],
+        "figure": options_of(NAMES, words.say),  # type: ignore[arg-type]
+        "purpose": options_of(PURPOSES, words.say),
+    }
+
+
+def _moved(
+    connection: Connection, actor: Actor, asked: Asked, purpose: Purpose, figure: Figure, after: int, size: int
+) -> MovedPeople | None:
+    index = load_area_index(connection)
+    month = month_named(connection, actor, asked["month"])
+    area = area_named_by_code(index, actor, asked["area"])
+    return list_moved(connection, actor, index, (month, area, figure), purpose, after, size) if month else None
+
+
+def _number(after: str) -> int:
+    if after and not after.isdecimal():
+        raise BadRequest("after")
+    return int(after or 0)
 
 
 def _words(account: Account, language: Language) -> AccountWords:

@@ -24,6 +24,11 @@ from admin.catalogue_words import (
 from admin.desk_forms import FORM, Asking, Form, detail_of, gaps, show_form, show_refused, typed
 from admin.downloads import XLSX
 from admin.entry_form import as_edited, as_typed, entry_form
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.declared import Words, named_options
+from admin.lists.sharing import DATA_CATALOGUE, provider_name
+from admin.lists.shown import Options
 from admin.pages import go, show
 from hub.database import Database, utc_now
 from hub.errors import BadRequest, Conflict, HubError, NotAllowed, NotFound
@@ -63,20 +68,15 @@ class DataCatalogueController(Controller):
 
     @get("/catalogue", opt=_READ, sync_to_thread=True)
     def read_all(
-        self, request: Asking, database: NamedDependency[Database], settings: NamedDependency[Settings],
-        provider: FromQuery[str] = "", sharing: FromQuery[str] = "",
-    ) -> Response[str]:  # fmt: skip
-        with database.begin(reach_of(request.user)) as connection:
-            entries = list_entries(connection, request.user)
-        waiting = [one for one in entries if _is_my_turn(request.user, one)]
-        shown = [one for one in entries if provider in ("", one.provider) and sharing in ("", one.sharing)]
-        page: dict[str, Any] = {
-            "entries": shown,
-            "waiting": waiting,
-            "chosen": {"provider": provider, "sharing": sharing},
-        }
-        providers = {one.provider: one for one in entries}
-        return show(request, "catalogue.html", **page, providers=providers, clocks=_clocks(settings, entries), **_WORDS)
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        catalogue: NamedDependency[Catalogue],
+    ) -> Response[Any]:
+        asked = asked_of(DATA_CATALOGUE, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return answer_list(door, asked, _source(request.user, settings, asked), "catalogue.html", **_WORDS)
 
     @get("/catalogue/export.xlsx", opt=_READ, sync_to_thread=True)
     def workbook(self, request: Asking, database: NamedDependency[Database]) -> Response[bytes]:
@@ -168,6 +168,26 @@ def _day(written: str) -> date | None:
 
 def _number(written: str) -> int:
     return int(written) if written.isascii() and written.isdigit() and len(written) < 4 else 0
+
+
+def _source(actor: Actor, settings: Settings, asked: Asked) -> Source:
+    """All entries at once: one a record type."""
+
+    def beside(connection: Connection) -> dict[str, Any]:
+        entries = list_entries(connection, actor)
+        waiting = [one for one in entries if _is_my_turn(actor, one)]
+        return {"entries": entries, "waiting": waiting, "clocks": _clocks(settings, entries)}
+
+    def options(connection: Connection, words: Words) -> Options:
+        providers = {one.provider: provider_name(one, words) for one in words.beside["entries"]}
+        return {"provider": named_options(list(providers), providers.__getitem__)}
+
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        provider, sharing = asked["provider"], asked["sharing"]
+        entries = list_entries(connection, actor)
+        return Fetched(rows=[one for one in entries if provider in ("", one.provider) and sharing in ("", one.sharing)])
+
+    return Source(rows=rows, options=options, beside=beside)
 
 
 def _is_my_turn(actor: Actor, entry: Entry) -> bool:

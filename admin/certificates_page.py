@@ -8,10 +8,16 @@ from urllib.parse import quote
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
+from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Asking, Choice, Field, Form, detail_of, field_of, gaps, typed
 from admin.language import N_
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of, fresh
+from admin.lists.declared import Words, named_options
+from admin.lists.sharing import CERTIFICATES
+from admin.lists.shown import Options
 from admin.pages import go, show
 from hub.database import Database
 from hub.errors import BadRequest
@@ -46,9 +52,10 @@ class CertificateController(Controller):
         request: Asking,
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
-        subscription: FromQuery[str] = "",
-    ) -> Response[str]:
-        return _show_list(request, database, settings, subscription)
+        catalogue: NamedDependency[Catalogue],
+    ) -> Response[Any]:
+        asked = asked_of(CERTIFICATES, request.query_params.dict())
+        return _show_list(Door(request=request, database=database, settings=settings, catalogue=catalogue), asked)
 
     @post("/", opt=_READ, dependencies=FORM, status_code=200, sync_to_thread=True)
     def issue(
@@ -62,8 +69,9 @@ class CertificateController(Controller):
     ) -> Response[Any]:
         fields = _fields(())
         given = typed(fields, form)
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
         if errors := gaps(fields, given):
-            return _show_list(request, database, settings, "", given, errors)
+            return _show_list(door, fresh(CERTIFICATES), given, errors)
         context = FeedContext(catalogue, keyring, settings.page_window)
         try:
             with database.begin(reach_of(request.user)) as connection:
@@ -72,7 +80,7 @@ class CertificateController(Controller):
                 )
         except BadRequest as wrong:
             errors = {field_of(wrong, [field.name for field in fields]): detail_of(wrong, request.auth)}
-            return _show_list(request, database, settings, "", given, errors)
+            return _show_list(door, fresh(CERTIFICATES), given, errors)
         return go(request, f"/certificates/{one.certificate_no}")
 
     @get("/{certificate_no:str}", opt=_READ, sync_to_thread=True)
@@ -109,20 +117,27 @@ def _fields(choices: tuple[Choice, ...]) -> tuple[Field, ...]:
 
 
 def _show_list(
-    request: Asking,
-    database: Database,
-    settings: Settings,
-    subscription: str,
-    given: dict[str, str] | None = None,
-    errors: dict[str, str] | None = None,
-) -> Response[str]:
-    with database.begin(reach_of(request.user)) as connection:
-        found = list_certificates(connection, request.user, subscription or None)
-        mine = list_issuable(connection, request.user)
-        known = {each.code: each for each in list_organisations(connection, settings.district)}
-    fields = _fields(tuple(Choice(one.code, f"{one.code} {one.title}") for one in mine))
-    return show(
-        request, "certificates.html", status=422 if errors else 200, certificates=found, organisations=known,
-        fields=fields, titles={field.name: field.title for field in fields}, may_issue=bool(mine),
-        given=given or {"code": subscription, "period": ""}, errors=errors or {},
+    door: Door, asked: Asked, given: dict[str, str] | None = None, errors: dict[str, str] | None = None
+) -> Response[Any]:
+    actor = door.request.user
+
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        found = list_certificates(connection, actor, asked["subscription"] or None, asked["period"] or None)
+        return Fetched(rows=[one for one in found if asked["closed"] in ("", "yes" if one.closed else "no")])
+
+    def beside(connection: Connection) -> dict[str, Any]:
+        mine = list_issuable(connection, actor)
+        return {"fields": _fields(tuple(Choice(one.code, f"{one.code} {one.title}") for one in mine))}
+
+    def options(connection: Connection, words: Words) -> Options:
+        codes = {one.subscription for one in list_certificates(connection, actor)} | set(
+            filter(None, (asked["subscription"],))
+        )
+        return {"subscription": named_options(sorted(codes), str)}
+
+    titles = {field.name: field.title for field in _fields(())}
+    return answer_list(
+        door, asked, Source(rows=rows, options=options, beside=beside), "certificates.html",
+        status=422 if errors else 200, titles=titles, errors=errors or {},
+        given=given or {"code": asked["subscription"], "period": ""},
     )  # fmt: skip

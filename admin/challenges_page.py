@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
+from sqlalchemy import Connection
 
-from admin.corrections_page import OPERATIONS, REACHED
+from admin.corrections_page import REACHED
 from admin.desk_forms import FORM, Asking, Form
 from admin.language import N_
+from admin.lists.answering import Door, Fetched, Source, answer_list, id_of, page_of
+from admin.lists.asked import Asked, asked_of
+from admin.lists.challenges import CHALLENGE_KINDS, CHALLENGE_STATES, CHALLENGES, SIDES
+from admin.lists.declared import Words
+from admin.lists.sharing import OPERATIONS
+from admin.lists.shown import Options
 from admin.pages import go, show
 from hub.casework.challenge_list import (
-    ChallengeState,
-    ListedChallenge,
-    Side,
     WantedChallenges,
     count_by_source,
     list_challenges,
@@ -35,23 +39,8 @@ from mappings.catalogue import Catalogue
 
 _RIGHT = {"right": Right.WORK_CHALLENGE}
 _PURPOSE_LIST, _PURPOSE_ONE = "challenges/screen", "challenge/screen"
-_A_PAGE = 50
 _BAD_ANSWER = N_("请选择核实结果并写明情况（4 至 500 个字）。")
 _BAD_REASON = N_("请用 4 至 200 个字说明理由，不要写身份号码、电话等号码。")
-CHALLENGE_KINDS = {
-    "value": N_("内容有误"),
-    "untrue": N_("不属实"),
-    "nobody": N_("查无此人"),
-    "elsewhere": N_("非本辖区"),
-    "unreported": N_("未见登记"),
-}
-CHALLENGE_STATES = {
-    "open": N_("待答复"),
-    "answered": N_("已答复"),
-    "closed": N_("已办结"),
-    "withdrawn": N_("已撤回"),
-}
-SIDES = {"against": N_("须由我答复"), "raised": N_("由我提出")}
 ANSWERS = {
     "corrected": N_("已更正"),
     "voided": N_("已作废"),
@@ -66,9 +55,6 @@ _DONE = {
 }
 _FOR_A_RECORD, _FOR_NOTHING = ("corrected", "voided", "stands"), ("registered", "stands")
 
-OfState = Annotated[ChallengeState, QueryParameter(name="state")]
-Before = Annotated[UUID | None, QueryParameter(name="before")]
-
 
 class ChallengeController(Controller):
     """/challenges."""
@@ -82,27 +68,11 @@ class ChallengeController(Controller):
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
-        side: FromQuery[Side] = "",
-        challenge_state: OfState = "",
-        overdue: FromQuery[bool] = False,
-        escalated: FromQuery[bool] = False,
-        before: Before = None,
-    ) -> Response[str]:
-        actor, day = request.user, today(settings, utc_now())
-        wanted = WantedChallenges(
-            side=side, state=challenge_state, overdue_on=day if overdue else None, escalated=escalated
-        )
-        with database.begin(reach_of(actor)) as connection:
-            last = find_challenge(connection, actor, before) if before else None
-            found = list_challenges(
-                connection, actor, catalogue, wanted, purpose=_PURPOSE_LIST, limit=_A_PAGE + 1,
-                before=(last.raised_at, last.challenge_id) if last else None,
-            )  # fmt: skip
-            counts = count_by_source(connection, actor, day)
-            known = {one.code: one for one in list_organisations(connection, settings.district)}
-        chosen = {"side": side, "state": challenge_state, **_ticked(overdue=overdue, escalated=escalated)}
-        page = {"counts": counts, "organisations": known, "chosen": chosen, "today": day, **_paged(found)}
-        return show(request, "challenges.html", types=catalogue.record_types, bureau=is_bureau(actor), **page, **_WORDS)
+    ) -> Response[Any]:
+        asked = asked_of(CHALLENGES, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        source = _source(request, settings, catalogue, asked)
+        return answer_list(door, asked, source, "challenges.html", bureau=is_bureau(request.user))
 
     @get("/{challenge_id:uuid}", opt=_RIGHT, sync_to_thread=True)
     def read(
@@ -168,13 +138,31 @@ class ChallengeController(Controller):
 _WORDS: dict[str, Any] = {"kinds": CHALLENGE_KINDS, "states": CHALLENGE_STATES, "sides": SIDES, "answers": ANSWERS}
 
 
-def _ticked(**flags: bool) -> dict[str, str]:
-    return {name: "true" if on else "" for name, on in flags.items()}
+def _source(request: Asking, settings: Settings, catalogue: Catalogue, asked: Asked) -> Source:
+    actor, day = request.user, today(settings, utc_now())
+    wanted = WantedChallenges(
+        side=asked["side"],  # type: ignore[arg-type]
+        state=asked["state"],  # type: ignore[arg-type]
+        overdue_on=day if asked["overdue"] else None,
+        escalated=bool(asked["escalated"]),
+    )
 
+    def rows(connection: Connection, before: str, size: int) -> Fetched:
+        last = find_challenge(connection, actor, id_of(before)) if before else None
+        place = (last.raised_at, last.challenge_id) if last else None
+        found = list_challenges(
+            connection, actor, catalogue, wanted, purpose=_PURPOSE_LIST, limit=size + 1, before=place
+        )
+        return page_of(found, size, lambda one: str(one.challenge_id))
 
-def _paged(found: list[ListedChallenge]) -> dict[str, Any]:
-    lines = found[:_A_PAGE]
-    return {"lines": lines, "more": lines[-1].challenge_id if len(found) > _A_PAGE else None}
+    def options(connection: Connection, words: Words) -> Options:
+        return {"side": []} if is_bureau(actor) else {}
+
+    return Source(
+        rows=rows,
+        options=options,
+        beside=lambda connection: {"counts": count_by_source(connection, actor, day), "today": day},
+    )
 
 
 def _show_one(

@@ -10,9 +10,13 @@ from uuid import UUID
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
+from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Asking, Form
 from admin.language import N_, Language, titled, translator
+from admin.lists.answering import Door, Fetched, Source, answer_list, id_of, page_of
+from admin.lists.asked import Asked, asked_of
+from admin.lists.comparisons import COMPARISONS, ITEM_STATES, comparison_options
 from admin.pages import go, show
 from hub.database import Database
 from hub.exchange.workbooks.error_list import as_text
@@ -37,10 +41,9 @@ from mappings.catalogue import Catalogue
 
 _RIGHT = {"right": Right.WORK_COMPARISON}
 _PURPOSE_LIST, _PURPOSE_FILE, _PURPOSE_ITEM = "comparisons/screen", "comparisons/file", "comparison/screen"
-_A_PAGE, _A_FILE = 50, 5_000
+_A_FILE = 5_000
 _HEADERS = (N_("比对项目"), N_("姓名"), N_("公民身份号码"), N_("负责单位"), N_("发现时间"), N_("状态"), N_("次数"))
 _BAD_EVIDENCE = N_("请用 4 至 500 个字写明核实依据，并选择处理结果。")
-ITEM_STATES = {"open": N_("待办"), "closed": N_("已办结"), "gone": N_("已一致")}
 OUTCOMES = {
     "corrected": N_("已更正"),
     "explained": N_("情况属实，无须更正"),
@@ -50,7 +53,6 @@ _DONE = {"closed": N_("已办结。数据不变就不会再提示。"), "reopene
 
 OfState = Annotated[State, QueryParameter(name="state")]
 Days = Annotated[int, QueryParameter(name="days", ge=0, le=3660)]
-Before = Annotated[UUID | None, QueryParameter(name="before")]
 
 
 class ComparisonController(Controller):
@@ -65,22 +67,12 @@ class ComparisonController(Controller):
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
-        check: FromQuery[str] = "",
-        item_state: OfState = "open",
-        days: Days = 0,
-        before: Before = None,
-    ) -> Response[str]:
-        wanted = Wanted(check=check, state=item_state, older_than_days=days)
-        with database.begin(reach_of(request.user)) as connection:
-            place: Place | None = place_of(connection, request.user, before) if before else None
-            found = list_items(
-                connection, request.user, catalogue, wanted, purpose=_PURPOSE_LIST, before=place, limit=_A_PAGE + 1
-            )
-            counts = count_items(connection, request.user)
-            known = {one.code: one for one in list_organisations(connection, settings.district)}
-        chosen = {"check": check, "state": item_state, "days": days or ""}
-        page: dict[str, Any] = {"counts": counts, "organisations": known, "chosen": chosen, **_paged(found)}
-        return show(request, "comparisons.html", checks=catalogue.comparisons, states=ITEM_STATES, **page)
+    ) -> Response[Any]:
+        asked = asked_of(COMPARISONS, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return answer_list(
+            door, asked, _source(request, catalogue, asked), "comparisons.html", checks=catalogue.comparisons
+        )
 
     @get("/list.csv", opt=_RIGHT, sync_to_thread=True)
     def download(
@@ -149,9 +141,21 @@ class ComparisonController(Controller):
         return go(request, f"/comparisons/{item_id}?done=reopened")
 
 
-def _paged(found: list[ListedItem]) -> dict[str, Any]:
-    items = found[:_A_PAGE]
-    return {"items": items, "more": items[-1].item_id if len(found) > _A_PAGE else None}
+def _source(request: Asking, catalogue: Catalogue, asked: Asked) -> Source:
+    """The page and the file say each what they are for."""
+    actor, purpose = request.user, _PURPOSE_FILE if asked.export else _PURPOSE_LIST
+    wanted = Wanted(check=asked["check"], state=asked["state"], older_than_days=int(asked["days"] or 0))  # type: ignore[arg-type]
+
+    def rows(connection: Connection, before: str, size: int) -> Fetched:
+        place: Place | None = place_of(connection, actor, id_of(before)) if before else None
+        found = list_items(connection, actor, catalogue, wanted, purpose=purpose, before=place, limit=size + 1)
+        return page_of(found, size, lambda one: str(one.item_id))
+
+    return Source(
+        rows=rows,
+        options=lambda connection, words: comparison_options(words.beside["counts"], words),
+        beside=lambda connection: {"counts": count_items(connection, actor)},
+    )
 
 
 def _as_file(catalogue: Catalogue, found: list[ListedItem], language: Language) -> bytes:

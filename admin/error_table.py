@@ -28,6 +28,7 @@ class ErrorLine(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     message: str
     fix: str
+    row_no: int = 0  # its number in the submission
     place: str = ""  # row and error number, where the value may be asked for with a reason
 
 
@@ -97,6 +98,7 @@ def _show_error(
         title=_title(catalogue, row.code, language),
         message=told.message,
         fix=told.fix,
+        row_no=row.row_no,
         place=f"{row.row_no}/{row.error_no}" if view == "own" and shown != (row.value or "") else "",
     )
 

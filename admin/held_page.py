@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath
 from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Form
@@ -21,9 +21,13 @@ from admin.held_table import (
     show_cells,
     show_held_reasons,
     show_items,
-    show_totals,
     title_of,
 )  # fmt: skip
+from admin.lists.answering import Door, Fetched, Source, answer_list, page_of
+from admin.lists.asked import Asked, asked_of, fresh
+from admin.lists.declared import Words
+from admin.lists.held import HELD, held_options
+from admin.lists.shown import Options
 from admin.pages import go, show
 from admin.submission_view import Asking, told_of
 from hub import audit
@@ -36,7 +40,6 @@ from hub.errors import BadRequest, Conflict, HubError, NotAllowed
 from hub.exchange import listing
 from hub.exchange.held_cells import read_cells
 from hub.registry.areas import load_area_index
-from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import is_care_only, reach_of
 from hub.settings import Settings
@@ -44,9 +47,7 @@ from mappings.catalogue import Catalogue
 
 _READERS = {"right": (Right.DECIDE_HELD, Right.READ_ALL_SUBMISSIONS)}
 _DECIDERS = {"right": Right.DECIDE_HELD}
-_A_PAGE = 50
 _TICK = "row-"
-Days = Annotated[int, QueryParameter(name="older", ge=0, le=3660)]
 
 
 class NothingTicked(BadRequest):
@@ -73,15 +74,9 @@ class HeldPageController(Controller):
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
-        kind: FromQuery[str] = "",
-        code: FromQuery[str] = "",
-        record_type: FromQuery[str] = "",
-        receipt: FromQuery[str] = "",
-        older: Days = 0,
-        after: FromQuery[str] = "",
-    ) -> Response[str]:
-        chosen = {"kind": kind, "code": code, "record_type": record_type, "receipt": receipt.strip(), "older": older}
-        return _show_list(request, database, settings, catalogue, chosen, after)
+    ) -> Response[Any]:
+        asked = asked_of(HELD, request.query_params.dict())
+        return _show_list(request, database, settings, catalogue, asked)
 
     @post(opt=_DECIDERS, dependencies=FORM, status_code=200, sync_to_thread=True)
     def decide_many(
@@ -95,7 +90,7 @@ class HeldPageController(Controller):
         try:
             return go(request, _decide(database, settings, catalogue, request.user, _ticked_rows(form), form))
         except (BadRequest, Conflict, NotAllowed) as refused:
-            return _show_list(request, database, settings, catalogue, {}, "", refused)
+            return _show_list(request, database, settings, catalogue, fresh(HELD), refused)
 
     @get("/{number:str}/{row_no:int}", opt=_DECIDERS, sync_to_thread=True)
     def read(
@@ -181,39 +176,43 @@ def _show_list(
     database: Database,
     settings: Settings,
     catalogue: Catalogue,
-    chosen: dict[str, Any],
-    after: str,
+    asked: Asked,
     error: HubError | None = None,
-) -> Response[str]:
-    actor, language = request.user, request.auth.language
-    wanted = WantedItems(
-        kind=chosen.get("kind", ""), code=chosen.get("code", ""), record_type=chosen.get("record_type", ""),
-        receipt=chosen.get("receipt", ""), older_than_days=chosen.get("older", 0),
-    )  # fmt: skip
-    with database.begin(reach_of(actor)) as connection:
-        found = list_waiting(connection, actor, wanted, after, _A_PAGE + 1)
-        counts = count_waiting_items(connection, actor, _closed(actor, catalogue))
-        codes = codes_waiting(connection, actor)
-        known = {one.code: one for one in list_organisations(connection, settings.district)}
-    parts = [(one, title_of(one.kind, one.what, catalogue, language)) for one in counts]
-    return show(
-        request,
+) -> Response[Any]:
+    door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+    return answer_list(
+        door,
+        asked,
+        _source(request, catalogue, asked),
         "held.html",
         status=error.status if error else 200,
-        items=show_items(found[:_A_PAGE], catalogue, language),
-        more=found[_A_PAGE - 1].cursor if len(found) > _A_PAGE else "",
-        parts=parts if actor.may(Right.READ_ALL_SUBMISSIONS) else [],
-        totals=show_totals(counts),
         kinds=WHAT_WAITS,
-        codes={
-            code: (catalogue.row_errors[code], many) for code, many in codes.items() if code in catalogue.row_errors
-        },
-        types={one.what: catalogue.record_types[one.what] for one in counts if one.what in catalogue.record_types},
-        organisations=known,
-        chosen={"kind": "", "code": "", "record_type": "", "receipt": "", "older": 0} | chosen,
-        decides=actor.may(Right.DECIDE_HELD),
+        decides=request.user.may(Right.DECIDE_HELD),
         error=told_of(error, request.auth) if error else "",
     )
+
+
+def _source(request: Asking, catalogue: Catalogue, asked: Asked) -> Source:
+    actor, language = request.user, request.auth.language
+    wanted = WantedItems(
+        kind=asked["kind"], code=asked["code"], record_type=asked["record_type"], receipt=asked["receipt"],
+        older_than_days=int(asked["older"] or 0),
+    )  # fmt: skip
+
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        found = page_of(list_waiting(connection, actor, wanted, after, size + 1), size, lambda one: str(one.cursor))
+        return Fetched(rows=show_items(found.rows, catalogue, language), more=found.more)
+
+    def beside(connection: Connection) -> dict[str, Any]:
+        counts = count_waiting_items(connection, actor, _closed(actor, catalogue))
+        parts = [(one, title_of(one.kind, one.what, catalogue, language)) for one in counts]
+        overseen = parts if actor.may(Right.READ_ALL_SUBMISSIONS) else []
+        return {"counts": counts, "codes": codes_waiting(connection, actor), "parts": overseen}
+
+    def options(connection: Connection, words: Words) -> Options:
+        return held_options(words.beside["counts"], words.beside["codes"], words)
+
+    return Source(rows=rows, options=options, beside=beside)
 
 
 def _closed(actor: Actor, catalogue: Catalogue) -> list[str]:

@@ -31,6 +31,11 @@ from admin.desk_forms import (
     typed,
 )
 from admin.language import N_
+from admin.lists.access import KEYS, ListedKey
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.declared import Words, named_options
+from admin.lists.shown import Options
 from admin.pages import go, show
 from hub.database import Database, utc_now
 from hub.errors import BadRequest, Conflict, HubError, NotFound
@@ -44,10 +49,10 @@ from hub.registry.api_keys import (
     see_key,
 )
 from hub.registry.machine_identity import ApiKey, KeyKind
-from hub.registry.organisations import list_organisations
 from hub.registry.permissions import ROLES, Actor, Right
 from hub.registry.public_keys import PublicKeyRefused
 from hub.settings import Settings
+from mappings.catalogue import Catalogue
 
 _READ = {"right": (Right.MANAGE_ACCOUNTS, Right.ASK_OWN_ACCESS)}
 _KEEP = {"right": Right.MANAGE_ACCOUNTS}
@@ -80,25 +85,11 @@ class KeysController(Controller):
         request: Asking,
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
-        organisation: FromQuery[str] = "",
-        which: FromQuery[str] = "",
+        catalogue: NamedDependency[Catalogue],
     ) -> Response[Any]:
-        with database.begin() as connection:
-            found = [(key, state_of(key)) for key in list_keys(connection, request.user, organisation or None)]
-            known = {each.code: each for each in list_organisations(connection, settings.district)}
-            choices = organisation_choices(connection, settings, request.auth)
-        return show(
-            request,
-            "keys.html",
-            keys=[(key, state, address_of(key)) for key, state in found if which in ("", state)],
-            known=known,
-            organisations=choices if request.user.may(Right.MANAGE_ACCOUNTS) else [],
-            organisation=organisation,
-            which=which,
-            states=choices_of(KEY_STATES, request.auth),
-            kinds=KEY_KINDS,
-            state_words=KEY_STATES,
-        )
+        asked = asked_of(KEYS, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return answer_list(door, asked, _source(request.user, asked), "keys.html")
 
     @get("/{prefix:str}", opt=_READ, sync_to_thread=True)
     def see(
@@ -167,6 +158,21 @@ def enter_key(
             refused.facts["public"] = ""
         return show_refused(request, page, given, refused)
     return _entered(request, key, secret)
+
+
+def _source(actor: Actor, asked: Asked) -> Source:
+    """All that fit: a unit has a handful."""
+
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        found = list_keys(connection, actor, asked["organisation"] or None)
+        lines = [ListedKey(key=key, state=state_of(key), address=address_of(key)) for key in found]
+        return Fetched(rows=[one for one in lines if asked["which"] in ("", one.state)])
+
+    def options(connection: Connection, words: Words) -> Options:
+        named = named_options(list(words.organisations), words.organisation)
+        return {"organisation": named if actor.may(Right.MANAGE_ACCOUNTS) else []}
+
+    return Source(rows=rows, options=options)
 
 
 def state_of(key: ApiKey) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 from sqlalchemy import Connection
 
 from admin.catalogue_words import MODES
@@ -24,6 +24,9 @@ from admin.licence_words import (
     SHARED_HOW,
     SUBSCRIPTION_STATES,
 )
+from admin.lists.answering import Door, Fetched, Source, answer_list, id_of, page_of
+from admin.lists.asked import Asked, asked_of
+from admin.lists.sharing import LICENCES
 from admin.pages import go, show
 from admin.subscriptions_page import OP_WORDS
 from hub.database import Database, utc_now
@@ -38,7 +41,6 @@ from hub.sharing.preview import Preview, preview
 from hub.sharing.request_list import ShownRequest, list_requests, show_request
 from hub.sharing.requests import (
     LicenceRequest,
-    RequestState,
     escalate_request,
     find_request,
     submit_request,
@@ -49,14 +51,11 @@ from mappings.catalogue import Catalogue
 
 _READ = {"right": Right.READ_SHARING}
 _WORK = {"right": (Right.ASK_SLICE, Right.ANSWER_SLICE, Right.OVERSEE_SHARING)}
-_A_PAGE = 50
 _WORDS: dict[str, Any] = {
     "kinds": REQUEST_KINDS, "states": REQUEST_STATES, "answer_states": ANSWER_STATES, "answers": ANSWERS,
     "sharings": SHARED_HOW, "levels": LEVELS, "modes": MODES, "events": EVENTS,
     "subscription_states": SUBSCRIPTION_STATES, "ops": OP_WORDS,
 }  # fmt: skip
-OfState = Annotated[RequestState | None, QueryParameter(name="state")]
-Before = Annotated[UUID | None, QueryParameter(name="before")]
 
 
 class LicenceController(Controller):
@@ -70,21 +69,11 @@ class LicenceController(Controller):
         request: Asking,
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
-        request_state: OfState = None,
-        before: Before = None,
-    ) -> Response[str]:
-        actor = request.user
-        with database.begin(reach_of(actor)) as connection:
-            last = find_request(connection, actor, before) if before else None
-            place = (last.asked_at, last.request_id) if last else None
-            found = list_requests(
-                connection, settings, actor, utc_now(), state=request_state or "", before=place, limit=_A_PAGE + 1
-            )
-            known = {one.code: one for one in list_organisations(connection, settings.district)}
-        lines = found[:_A_PAGE]
-        more = lines[-1].request.request_id if len(found) > _A_PAGE else None
-        page: dict[str, Any] = {"lines": lines, "more": more, "chosen": request_state or "", "organisations": known}
-        return show(request, "licences.html", **page, **_WORDS)
+        catalogue: NamedDependency[Catalogue],
+    ) -> Response[Any]:
+        asked = asked_of(LICENCES, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return answer_list(door, asked, _source(request.user, settings, asked), "licences.html")
 
     @get("/{request_id:uuid}", opt=_READ, sync_to_thread=True)
     def read(
@@ -121,6 +110,18 @@ class LicenceController(Controller):
 
 
 # ---- what is done ----
+
+
+def _source(actor: Actor, settings: Settings, asked: Asked) -> Source:
+    def rows(connection: Connection, before: str, size: int) -> Fetched:
+        last = find_request(connection, actor, id_of(before)) if before else None
+        place = (last.asked_at, last.request_id) if last else None
+        found = list_requests(
+            connection, settings, actor, utc_now(), state=asked["state"], before=place, limit=size + 1
+        )
+        return page_of(found, size, lambda one: str(one.request.request_id))
+
+    return Source(rows=rows)
 
 
 def _act(

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
+from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Asking, Field, Form, detail_of, field_of, gaps, typed
 from admin.language import N_
+from admin.lists.answering import Door, Fetched, Source, answer_list, id_of, page_of
+from admin.lists.asked import Asked, asked_of
+from admin.lists.notices import NOTICES, Told
 from admin.navigation import pages_of
 from admin.pages import go, show
 from hub.casework.contacts import KEEPERS, add_contact, list_contacts, remove_contact
-from hub.casework.notice_words import Wording, wording_of
+from hub.casework.notice_words import wording_of
 from hub.casework.notices import MARKERS, READERS, Notice, list_notices, mark_read
 from hub.database import Database
 from hub.errors import BadRequest, Conflict
-from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Actor
 from hub.registry.scope import reach_of
 from hub.settings import Settings
+from mappings.catalogue import Catalogue
 
 _READ, _MARK, _KEEP = {"right": READERS}, {"right": MARKERS}, {"right": KEEPERS}
-_A_PAGE = 50
-Before = Annotated[UUID | None, QueryParameter(name="before")]
 _FIELDS = (
     Field(name="name", title=N_("姓名"), longest=40),
     Field(name="mail", title=N_("邮箱"), longest=200, required=False),
@@ -45,17 +47,12 @@ class NoticeController(Controller):
         request: Asking,
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
-        all_of_them: Annotated[bool, QueryParameter(name="all")] = False,
-        before: Before = None,
-    ) -> Response[str]:
-        with database.begin(reach_of(request.user)) as connection:
-            found = list_notices(connection, request.user, unread=not all_of_them, before=before, limit=_A_PAGE + 1)
-            known = {one.code: one for one in list_organisations(connection, settings.district)}
-        told = [_told(request.user, one) for one in found[:_A_PAGE]]
-        more = told[-1][0].notice_id if len(found) > _A_PAGE else None
+        catalogue: NamedDependency[Catalogue],
+    ) -> Response[Any]:
+        asked = asked_of(NOTICES, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
         may_mark = any(request.user.may(right) for right in MARKERS)
-        page: dict[str, Any] = {"notices": told, "organisations": known, "more": more, "all_of_them": all_of_them}
-        return show(request, "notices.html", may_mark=may_mark, **page)
+        return answer_list(door, asked, _source(request.user, asked), "notices.html", may_mark=may_mark)
 
     @post("/read", opt=_MARK, dependencies=FORM, status_code=200, sync_to_thread=True)
     def mark(self, request: Asking, database: NamedDependency[Database], form: Form) -> Response[Any]:
@@ -111,11 +108,21 @@ class ContactController(Controller):
         return go(request, "/contacts?done=removed")
 
 
-def _told(actor: Actor, one: Notice) -> tuple[Notice, Wording, str]:
+def _source(actor: Actor, asked: Asked) -> Source:
+    def rows(connection: Connection, before: str, size: int) -> Fetched:
+        place = id_of(before) if before else None
+        found = list_notices(connection, actor, unread=not asked["all"], before=place, limit=size + 1)
+        page = page_of(found, size, lambda one: str(one.notice_id))
+        return Fetched(rows=[_told(actor, one) for one in page.rows], more=page.more)
+
+    return Source(rows=rows)
+
+
+def _told(actor: Actor, one: Notice) -> Told:
     """With where its work is done, if that is a page of this account's."""
     words = wording_of(one.kind, one.facts)
     is_theirs = any(words.page.startswith(page.path) for page in pages_of(actor))
-    return one, words, words.page if is_theirs else ""
+    return Told(notice=one, words=words, page=words.page if is_theirs else "")
 
 
 def _show_contacts(

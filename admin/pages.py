@@ -16,6 +16,7 @@ from litestar.enums import MediaType
 from litestar.response import Redirect
 
 from admin.assets import vendor_paths
+from admin.handbooks import help_path
 from admin.language import Language, titled, translator
 from admin.navigation import bar_for
 from admin.visits import Visit, session_cookie
@@ -33,6 +34,7 @@ def show(request: Request[Any, Visit, Any], template: str, *, status: int = 200,
     visit, actor = request.auth, request.user
     bar = bar_for(actor, request.url.path) if actor else []
     common = {"visit": visit, "actor": actor, "bar": bar, "here": _here(request)}
+    common["help"] = help_path(request.url.path, actor)
     text = environment(visit.language).get_template(template).render(**common, **values)
     cookies = [session_cookie(visit.value)] if visit.is_new else []
     headers = _leave_when_idle(request) if actor else {}

@@ -12,6 +12,9 @@ from litestar.params import FromPath, FromQuery
 
 from admin.desk_forms import FORM, Asking, Form, detail_of
 from admin.language import N_, Language, titled
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import asked_of
+from admin.lists.pairs import PAIRS
 from admin.pages import go, show
 from hub.database import Database
 from hub.decisions.pairs import Verdict, judge_pair
@@ -20,7 +23,6 @@ from hub.people.pair_list import Fact, ReadPair, list_pairs, read_pair
 from hub.people.purposes import NoPurpose, checked_purpose, oversees
 from hub.refusals import note_refusal
 from hub.registry.areas import AreaIndex, load_area_index
-from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings
@@ -50,11 +52,13 @@ class PairController(Controller):
         catalogue: NamedDependency[Catalogue],
         done: FromQuery[str] = "",
         person: FromQuery[UUID | None] = None,
-    ) -> Response[str]:
-        with database.begin(reach_of(request.user)) as connection:
-            pairs = list_pairs(connection, request.user, catalogue)
-            known = {one.code: one for one in list_organisations(connection, settings.district)}
-        return show(request, "pairs.html", pairs=pairs, organisations=known, notice=_DONE.get(done, ""), person=person)
+    ) -> Response[Any]:
+        asked = asked_of(PAIRS, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        source = Source(
+            rows=lambda connection, after, size: Fetched(rows=list_pairs(connection, request.user, catalogue))
+        )
+        return answer_list(door, asked, source, "pairs.html", notice=_DONE.get(done, ""), person=person)
 
     @get("/{first:uuid}/{second:uuid}", opt=_RIGHT, sync_to_thread=True)
     def read(

@@ -9,9 +9,15 @@ from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.response import File
+from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Asking, Form, detail_of
 from admin.language import N_
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.declared import Words, named_options
+from admin.lists.sharing import STATE_WORDS, SUBSCRIPTIONS
+from admin.lists.shown import Options
 from admin.pages import go, show
 from hub.database import Database, new_uuid
 from hub.errors import BadRequest, Conflict, TooLarge
@@ -24,7 +30,7 @@ from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
 from hub.registry.slice_definition import SliceDefinition
 from hub.settings import Settings
-from hub.sharing.backlog import list_backlogs
+from hub.sharing.backlog import Backlog, list_backlogs
 from hub.sharing.export_list import acknowledge_export
 from hub.sharing.export_workbook import FORMS
 from hub.sharing.exports import Wish, make_export
@@ -35,7 +41,6 @@ _READ, _TAKE = {"right": Right.READ_SHARING}, {"right": Right.PULL_SLICE}
 _A_PAGE = 20
 _MEDIA = {"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 Before = Annotated[int | None, QueryParameter(ge=1)]
-STATE_WORDS = {"active": N_("有效"), "suspended": N_("已暂停"), "ended": N_("已终止")}
 MODE_WORDS = {"interface": N_("服务接口"), "exchange": N_("批量交换"), "download": N_("文件下载")}
 KIND_WORDS = {"page": N_("变动"), "snapshot": N_("全量")}
 FORM_WORDS = {"xlsx": N_("工作簿（xlsx）"), "csv": N_("表格（CSV）"), "ndjson": N_("数据行（NDJSON）")}
@@ -62,11 +67,10 @@ class SubscriptionsController(Controller):
         database: NamedDependency[Database],
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
-    ) -> Response[str]:
-        with database.begin(reach_of(request.user)) as connection:
-            backlogs = list_backlogs(connection, request.user, catalogue)
-            known = {one.code: one for one in list_organisations(connection, settings.district)}
-        return show(request, "subscriptions.html", backlogs=backlogs, organisations=known, states=STATE_WORDS)
+    ) -> Response[Any]:
+        asked = asked_of(SUBSCRIPTIONS, request.query_params.dict())
+        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+        return answer_list(door, asked, _source(request.user, catalogue, asked), "subscriptions.html")
 
     @get("/{code:str}", opt=_READ, sync_to_thread=True)
     def read_one(
@@ -115,6 +119,31 @@ class SubscriptionsController(Controller):
             own = load_own(connection, request.user, code)
             acknowledge_export(connection, request.user, own, current_epoch(connection, own), export_no)
         return go(request, f"/subscriptions/{code}")
+
+
+def _source(actor: Actor, catalogue: Catalogue, asked: Asked) -> Source:
+    """All of them at once: there are as many as there are agreements."""
+
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        found = list_backlogs(connection, actor, catalogue)
+        return Fetched(rows=[one for one in found if _fits(one, asked)])
+
+    def options(connection: Connection, words: Words) -> Options:
+        units = {one.organisation for one in list_backlogs(connection, actor, catalogue)}
+        return {
+            "organisation": named_options(sorted(units), words.organisation) if units - {actor.organisation} else []
+        }
+
+    return Source(rows=rows, options=options)
+
+
+def _fits(one: Backlog, asked: Asked) -> bool:
+    waits = bool(one.unfetched or one.unacknowledged)
+    return (
+        asked["state"] in ("", one.state)
+        and asked["organisation"] in ("", one.organisation)
+        and (waits or not asked["waiting"])
+    )
 
 
 def _wish_of(form: dict[str, str]) -> Wish:

@@ -24,8 +24,8 @@ from hub.database import Database, set_reach, utc_now
 from hub.errors import NotAllowed
 from hub.keyring import Keyring
 from hub.origins import client_address
-from hub.registry.accounts import actor_of
-from hub.registry.organisations import Organisation, find_organisation
+from hub.registry.accounts import who_acts
+from hub.registry.organisations import Organisation
 from hub.registry.scope import reach_of
 from hub.registry.sessions import Session, find_session
 from hub.settings import AccountPolicy
@@ -134,12 +134,12 @@ def _recognise(
 ) -> AuthenticationResult | None:
     """Whoever has only given the password is nobody yet, for every page but that of the second factor."""
     visit = Visit(value=knock.value, is_new=False, token=session.token, language=knock.language)
-    actor = actor_of(connection, session.account_id, "panel", policy=policy, address=knock.address)
-    if actor is None:
+    found = who_acts(connection, session.account_id, "panel", policy, knock.address)
+    if found is None:
         return None
     if session.level != "full":
         return AuthenticationResult(user=None, auth=msgspec.structs.replace(visit, pending=session))
-    its = find_organisation(connection, actor.organisation)
+    actor, its = found
     set_reach(connection, reach_of(actor))
     known = {"session": session, "organisation": its, "unread": count_unread(connection, actor)}
     return AuthenticationResult(user=actor, auth=msgspec.structs.replace(visit, **known))

@@ -13,7 +13,8 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin.errors import answer_page
-from admin.routes import panel_router, static_router
+from admin.routes import panel_router
+from admin.static_files import static_files
 from hub.api.routes import api_routers
 from hub.database import Database
 from hub.errors import HubError
@@ -65,7 +66,7 @@ def create_app(
     }
     refuse_wrong_settings(settings)
     app = Litestar(
-        route_handlers=[*api_routers(settings.max_file_bytes), panel_router(settings.max_file_bytes), static_router()],
+        route_handlers=[*api_routers(settings.max_file_bytes), panel_router(settings.max_file_bytes), static_files()],
         dependencies={
             **{name: _provide(name) for name in parts},
             "actor": Provide(_actor, sync_to_thread=False),

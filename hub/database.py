@@ -11,11 +11,12 @@ from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, TextClause, create_engine, text
 from sqlalchemy.engine import URL, make_url
 
 Reach = Mapping[str, str]  # what row security reads: setting below ``hub.`` -> value (hub.registry.scope)
@@ -102,8 +103,14 @@ def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
 
 def run_sql(connection: Connection, statement: str, **values: object) -> list[tuple[object, ...]]:
     """One statement of prose SQL; ``{d}`` stands for the district's schema. Returns its rows, if it has any."""
-    result = connection.execute(text(statement.replace("{d}", district_of(connection))), values)
+    result = connection.execute(_prose(statement, district_of(connection)), values)
     return [tuple(row) for row in result] if result.returns_rows else []
+
+
+@lru_cache(maxsize=512)
+def _prose(statement: str, schema: str) -> TextClause:
+    """Looked through for its binds once: most statements are asked again and again."""
+    return text(statement.replace("{d}", schema))
 
 
 _counter_lock = threading.Lock()

@@ -57,7 +57,9 @@ _RETRY_SECONDS = 1.0
 _PRESENCE = (7_215, 2)  # advisory lock every living worker holds, shared
 
 log = logging.getLogger("hub.jobs")
-queue = App(connector=SyncPsycopgConnector())  # never opened: a worker puts its own pool in its place
+# tasks of rooms above this one; a worker reads them when it starts
+_ORDERS = ["hub.decisions.round_orders", "hub.desks.month_asking"]
+queue = App(connector=SyncPsycopgConnector(), import_paths=_ORDERS)  # never opened: a worker has its own pool
 _on_the_callers_connection = JobManager(SyncPsycopgConnector())
 
 

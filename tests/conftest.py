@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 from argon2 import PasswordHasher
+from sqlalchemy import make_url
 
 from hub.database import Database
 from hub.embedded import Cluster, Urls
@@ -20,13 +23,60 @@ from tests.fresh_databases import FreshDatabases
 from tests.fresh_databases import clone_template as clone_template
 from tests.fresh_databases import execute as execute
 
+# what is compiled is kept, whatever the machine's usual is: a test module costs five times as much to read as source
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # looking through some hundred megabytes of imported modules again and again is a tenth of the tests' processor time
 gc.set_threshold(100_000, 50, 100)
 # one plain line an event: the usual way to show a failure draws every local variable, the whole catalogue among them
 structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()])
 # fsync off: these tests kill hub processes, never PostgreSQL; the fault campaign uses the real settings
-# copying inside the kernel makes a test's database in a third of the time
-_FAST = {"fsync": "off", "shared_buffers": "96MB", "max_connections": "200", "file_copy_method": "clone"}
+# copying inside the kernel makes a test's database in a third of the time; after each copy pages would be logged in full
+# a password that is hashed 4,096 times costs more than the connection it opens, and a test opens five
+_FAST = {
+    "fsync": "off", "shared_buffers": "96MB", "max_connections": "200", "file_copy_method": "clone",
+    "full_page_writes": "off", "autovacuum": "off", "scram_iterations": "1",
+}  # fmt: skip
+
+
+# what takes longest, first of all: a minute that begins when the others are done is a minute more for everybody
+_LONGEST = (
+    "test_they_stay_the_same_through_longer_stories",
+    "test_slices_replayed_queried_and_modelled_are_the_same",
+    "test_rights_matrix.py",
+    "test_five_doors.py",
+    "test_demo.py",
+    "test_benchmarks.py",
+    "test_oracle_whole_line.py",
+    "test_kill_points.py",
+    "test_up.py",
+    "test_year.py",
+    "test_oracle.py",
+    "test_every_page.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers each begins with a share of the long tests; the rest is in its usual order."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        long = [[one for one in items if _long_as(one) == name] for name in _LONGEST]
+        items[:] = shared_out(long, [one for one in items if not _long_as(one)], workers)
+
+
+def _long_as(item: pytest.Item) -> str:
+    """A long test's own name, else that of its file: what the tests of a file share is made once."""
+    return next((name for name in (item.name, item.path.name) if name in _LONGEST), "")
+
+
+def shared_out(long: list[list[pytest.Item]], rest: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """In the shares that xdist gives out at first: equal in number, one behind the other."""
+    left, made = sum(map(len, long)) + len(rest), list[pytest.Item]()
+    for worker in range(workers):
+        share, first = left // (workers - worker), [one for together in long[worker::workers] for one in together]
+        made += first + rest[: share - len(first)]
+        rest, left = rest[share - len(first) :], left - share
+    return made
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,6 +109,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> I
     home = tmp_path_factory.mktemp("cluster")
     cluster = Cluster(home, _FAST)
     cluster.start()
+    execute(cluster, f"ALTER ROLE hub_super PASSWORD '{make_url(cluster.urls().superuser).password}'")  # hashed once
     execute(cluster, "CREATE DATABASE hub_template OWNER hub_owner")
     provision(cluster.urls("hub_template").owner, test_settings(home), catalogue)
     yield cluster

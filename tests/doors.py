@@ -100,6 +100,16 @@ def serving_hub(
 
 
 @contextmanager
+def served_hub(settings: Settings, worker: Database, served: Database, catalogue: Catalogue) -> Iterator[Hub]:
+    """A district that is founded already, with its auditor's connection."""
+    key = Keyring.load(settings.home).audit_key
+    audit_database = Database(settings.audit_url or "", settings.district, audit_key=key)
+    with _serving(settings, served, catalogue, audit_database) as app:
+        yield Hub(app, settings, worker, served, {})
+    audit_database.close()
+
+
+@contextmanager
 def _serving(
     settings: Settings, app_database: Database, catalogue: Catalogue, audit_database: Database | None
 ) -> Iterator[Litestar]:

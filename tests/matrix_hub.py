@@ -11,7 +11,6 @@ from uuid import UUID
 
 import msgspec
 from litestar import Litestar
-from litestar.testing import TestClient
 from sqlalchemy import Connection, select
 
 from hub import jobs
@@ -29,6 +28,7 @@ from hub.registry.subscriptions import Terms, create_subscription
 from hub.tables import account
 from mappings.catalogue import Catalogue
 from tests.doors import OTHER_TOWN, OTHER_VILLAGE, THIS_MONTH, TOWN, VILLAGE, Hub, identity_number, open_account
+from tests.straight import Answer, Straight
 
 CLINICAL = "PLANTEDCLINICAL"
 SENDERS = {"public_security": "hukou_move_in", "labour": "employment", "mch_station": "postnatal_visit"}
@@ -167,13 +167,17 @@ def _accounts(connection: Connection) -> Iterator[Asking]:
     }  # fmt: skip
     for role, kinds in ROLE_KINDS.items():
         for kind in sorted(kinds & units.keys()):
-            login = f"{role}-{kind}"
-            open_account(connection, login, units[kind], role)
-            account_id = connection.execute(select(account.c.account_id).where(account.c.login == login)).scalar_one()
-            value = open_session(connection, account_id, utc_now())
-            token = str(run_sql(connection, _TOKEN, id=account_id)[0][0])
-            headers = {"Cookie": f"__Host-sid={value}", "Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
-            yield Asking(login, role, units[kind], kind, headers, token, ROLES[role])
+            yield new_asking(connection, f"{role}-{kind}", role, units[kind], kind)
+
+
+def new_asking(connection: Connection, login: str, role: str, organisation: str, kind: str) -> Asking:
+    """A new account, signed in."""
+    open_account(connection, login, organisation, role)
+    account_id = connection.execute(select(account.c.account_id).where(account.c.login == login)).scalar_one()
+    value = open_session(connection, account_id, utc_now())
+    token = str(run_sql(connection, _TOKEN, id=account_id)[0][0])
+    headers = {"Cookie": f"__Host-sid={value}", "Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+    return Asking(login, role, organisation, kind, headers, token, ROLES[role])
 
 
 _TOKEN = "SELECT convert_from(content, 'UTF8') FROM admin.web_session WHERE account_id = :id"
@@ -232,6 +236,8 @@ def address(route: Route, matrix: Matrix, owner: str) -> str:
         "numbers": "1-1", "export_no": "DC20261101-0000000000",
         "record_type": "hukou_move_in", "contact_id": new_uuid(), "check_id": new_uuid(),
         "certificate_no": "ZM20260101-00000000", "file": "employment.xlsx",
+        "area_id": 2,
+        "view_id": new_uuid(), "page": "submissions", "density": "compact",
         "person_id": matrix.persons.get(_number_of(matrix, owner), new_uuid()), "month": THIS_MONTH,
     }  # fmt: skip
     if route.template == "/v1/record-types/{code:str}":
@@ -247,9 +253,9 @@ def _number_of(matrix: Matrix, owner: str) -> str:
     return next((one.number for one in matrix.people if one.sender == owner), "")
 
 
-def ask(client: TestClient[Litestar], route: Route, who: Asking | None, matrix: Matrix, owner: str) -> Any:
+async def ask(client: Straight, route: Route, who: Asking | None, matrix: Matrix, owner: str) -> Answer:
     """One request, with a form or a body that would be accepted if the right were there."""
-    sent: dict[str, Any] = {"headers": who.headers if who else {}, "follow_redirects": False}
+    sent: dict[str, Any] = {"headers": who.headers if who else {}}
     if route.method in ("POST", "PUT", "PATCH", "DELETE"):
         if route.for_machines:
             sent["json"] = {"to_delivery_no": 1, "digest": "x", "type": "hukou_move_in", "rows": []}
@@ -261,15 +267,18 @@ def ask(client: TestClient[Litestar], route: Route, who: Asking | None, matrix: 
             sent["data"] = {"token": who.token if who else "", "reason": "核对人员信息", "organisation": owner}
             if route.template in ("/people", "/disclosures", "/disclosures/file"):
                 sent["data"] |= {"purpose": "verify", "id_no": _number_of(matrix, owner)}
-    client.cookies.clear()
-    query = (
-        f"?month={THIS_MONTH}" if route.template.startswith(("/changes", "/board")) and route.method == "GET" else ""
-    )
+    return await client.request(route.method, address(route, matrix, owner) + query_of(route, owner), **sent)
+
+
+def query_of(route: Route, owner: str) -> str:
+    """What a page cannot do without, behind its address."""
+    if route.method == "GET" and route.template.startswith(("/changes", "/board")):
+        return f"?month={THIS_MONTH}"
     if route.template in ("/quality/rows", "/v1/quality/rows"):
         code = SENDERS.get(owner, "")
-        query = f"?month={THIS_MONTH}&organisation={owner}&record_type={code}&type={code}&measure=completeness"
+        return f"?month={THIS_MONTH}&organisation={owner}&record_type={code}&type={code}&measure=completeness"
     if route.template.endswith("/certificate"):
-        query = f"?period={THIS_MONTH}"
+        return f"?period={THIS_MONTH}"
     if route.template.startswith("/people/{person_id") and route.method == "GET":
-        query = "?purpose=verify&reason=核对人员信息"
-    return client.request(route.method, address(route, matrix, owner) + query, **sent)
+        return "?purpose=verify&reason=核对人员信息"
+    return ""

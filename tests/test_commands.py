@@ -23,6 +23,7 @@ from hub.registry.permissions import Right
 from hub.registry.rights import declared_right
 from hub.settings import Settings
 from hub.tables import organisation
+from tests.hub_command import run_hub
 from tests.sheets import death_row, death_sheet
 
 ROOT = Path(__file__).parent.parent
@@ -55,8 +56,17 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def hub(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_hub(environment, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [("check-mappings", "--json"), ("receipt", "--nothing")])
+def test_a_forked_command_says_what_a_new_interpreter_says(
+    environment: dict[str, str], arguments: tuple[str, ...]
+) -> None:
     command = [sys.executable, "-m", "hub", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    new = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    forked = hub(environment, *arguments)
+    assert (new.returncode, new.stdout, new.stderr) == (forked.returncode, forked.stdout, forked.stderr)
 
 
 def write(folder: Path, content: bytes, name: str = "11月.csv") -> str:

@@ -180,7 +180,7 @@ def test_the_bureau_sees_of_an_effect_first_characters_alone(
     page = overseer.get(f"{place}/effect").text
     assert "王***" in page and "王小明" not in page
     assert f'action="{place}/withdraw"' not in page
-    board = overseer.get("/board").text
+    board = overseer.get(f"/board?month={THIS_MONTH}").text
     assert re.search(r"等待复核</dt><dd>1<", board)
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,6 +41,7 @@ from hub.settings import Settings
 from hub.tables import api_key, audit
 from tests.certificates import certificate_of, der_of
 from tests.district import actor, found
+from tests.hub_command import run_hub
 
 SCOPES = (Right.SUBMIT, Right.PULL_SLICE)
 ROOT = Path(__file__).parent.parent
@@ -316,8 +316,7 @@ def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
         "HUB_OWNER_URL": settings.owner_url,
     }
     environment = {**os.environ, "HUB_HOME": str(settings.home), **{name: url for name, url in urls.items() if url}}
-    command = [sys.executable, "-m", "hub", "key", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return run_hub(environment, "key", *arguments)
 
 
 def test_a_key_is_issued_listed_and_revoked_from_the_command_line(hub: Database, settings: Settings) -> None:

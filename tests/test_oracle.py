@@ -35,6 +35,7 @@ from mappings.catalogue import Catalogue
 from tests.conftest import clone_template, execute
 from tests.oracle import Oracle
 from tests.oracle_persons import Judgement
+from tests.planned_once import planned_once
 from tests.staged import stage
 
 EXAMPLES = int(os.environ.get("HUB_ORACLE_EXAMPLES", "1000"))
@@ -179,7 +180,7 @@ def district(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.Te
     """One database for all stories: each is one transaction that is rolled back."""
     name = f"oracle_{os.getpid()}"
     clone_template(cluster, name)
-    database = Database(cluster.urls(name).superuser, "d999001")
+    database = planned_once(Database(cluster.urls(name).superuser, "d999001"))
     with database.begin() as connection:
         prepare(connection, catalogue)
     yield District(database, catalogue, Keyring.load(tmp_path_factory.mktemp("keys")))
@@ -406,4 +407,5 @@ def replay(connection: Connection, context: FeedContext, code: str) -> dict[str,
 
 def serve(connection: Connection) -> None:
     """From here on as the web door: row security shows the opened slice and nothing else."""
-    connection.exec_driver_sql("SET LOCAL ROLE hub_app; SET LOCAL hub.registry = 'on'")
+    connection.exec_driver_sql("SET LOCAL ROLE hub_app")
+    connection.exec_driver_sql("SET LOCAL hub.registry = 'on'")

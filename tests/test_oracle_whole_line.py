@@ -7,7 +7,6 @@ import io
 import os
 from collections.abc import Iterator
 from datetime import date
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from hub.tables import organisation, submission
 from mappings.catalogue import Catalogue
 from tests.conftest import execute
 from tests.factories import identity_number
+from tests.fresh_databases import FreshDatabases
 from tests.oracle import Oracle
 from tests.test_oracle import TOWN_A, TOWN_B, VILLAGES, Merged, Sent, check_slices, prepare
 
@@ -41,7 +41,6 @@ CODES = {village: f"99900100{town - 1}{200 + village}" for village, town in VILL
 WORDS = {"作废": "void", "更正": "correct", "": "new"}
 DAYS = ["2026-01-05", "2026-02-05", "2026-03-05"]
 
-_numbers = count()
 numbers = st.sampled_from(PEOPLE)
 own_area = st.sampled_from([None, 5, 6, 7, 8])
 names = st.sampled_from(["王芳", "李伟"])
@@ -86,8 +85,8 @@ stories = st.lists(st.one_of(sent(), sent(), sent(), st.just(Merged(TOWN_B, TOWN
 
 
 @pytest.fixture(scope="module")
-def founded(cluster: Cluster, catalogue: Catalogue) -> Iterator[str]:
-    """A template of a founded district; each story gets its own copy."""
+def founded(cluster: Cluster, catalogue: Catalogue) -> Iterator[FreshDatabases]:
+    """A template of a founded district; each story gets a copy as fresh as it."""
     name = f"founded_{os.getpid()}"
     execute(cluster, f"CREATE DATABASE {name} TEMPLATE hub_template OWNER hub_owner")
     database = Database(cluster.urls(name).owner, "d999001")
@@ -98,7 +97,7 @@ def founded(cluster: Cluster, catalogue: Catalogue) -> Iterator[str]:
             values = {"code": code, "district": "d999001", "name": code, "kind": kind}
             connection.execute(insert(organisation).values(values))
     database.close()
-    yield name
+    yield FreshDatabases(cluster, name)
     execute(cluster, f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -113,18 +112,17 @@ def founded(cluster: Cluster, catalogue: Catalogue) -> Iterator[str]:
 def test_files_end_as_the_model_says(
     cluster: Cluster,
     catalogue: Catalogue,
-    founded: str,
+    founded: FreshDatabases,
     tmp_path_factory: pytest.TempPathFactory,
     story: list[Sent | Merged],
 ) -> None:
-    name = f"story_{os.getpid()}_{next(_numbers)}"
-    execute(cluster, f"CREATE DATABASE {name} TEMPLATE {founded} OWNER hub_owner")
+    name = founded.take()
     hub = _Hub(cluster, name, tmp_path_factory.mktemp("story"), catalogue)
     try:
         hub.live_through(story)
     finally:
         hub.database.close()
-        execute(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+        founded.give_back(name)
 
 
 class _Hub:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from hub.registry.subscriptions import Terms, change_subscription, create_subscr
 from hub.settings import AccountPolicy, BadSettings, Settings, load_settings
 from mappings.catalogue import Catalogue
 from tests.doors import THIS_MONTH, Hub, founded_hub, open_account
+from tests.hub_command import run_hub
 from tests.source import functions_of, sources
 from tests.test_clinical import SENDERS, everything_kept, found_in, markers, planted, send
 from tests.test_panel import OWN
@@ -109,8 +109,7 @@ def run(settings: Settings, *arguments: str, **more: str) -> subprocess.Complete
     urls = {"DATABASE": settings.database_url, "WORKER": settings.worker_url, "OWNER": settings.owner_url}
     named = {f"HUB_{name}_URL": str(url) for name, url in urls.items()}
     environment = {**os.environ, **named, "HUB_HOME": str(settings.home), **more}
-    command = [sys.executable, "-m", "hub", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return run_hub(environment, *arguments)
 
 
 # ---- 1. definitions ----

@@ -8,11 +8,8 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
-from typing import Any
 
 import pytest
-from litestar import Litestar
-from litestar.testing import TestClient
 from sqlalchemy import true
 
 from hub.database import Database
@@ -24,6 +21,7 @@ from mappings.catalogue import Catalogue
 from tests.conftest import clone_template, execute
 from tests.doors import TOWN, founded_hub
 from tests.matrix_hub import CLINICAL, SENDERS, Asking, Matrix, Route, ask, file_of, found_matrix, routes_of
+from tests.straight import Answer, Straight, straight_to
 
 SUBSCRIBERS = ("health", "labour", TOWN)  # labour has none: nothing is there
 ENDS_ITS_SESSION = ("/sign-out", "/account/", "/password", "/second-factor", "/sign-in")
@@ -47,17 +45,17 @@ def matrix(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture
-def client(matrix: Matrix) -> Iterator[TestClient[Litestar]]:
-    with TestClient(matrix.hub.app, base_url="https://hub.test", raise_server_exceptions=False) as client:
+def client(matrix: Matrix) -> Iterator[Straight]:
+    with straight_to(matrix.hub.app) as client:
         yield client
 
 
-def body_of(answer: Any) -> str:
+def body_of(answer: Answer) -> str:
     """What came back as text; a workbook's cells as well."""
     if answer.content[:2] == b"PK":
         with zipfile.ZipFile(BytesIO(answer.content)) as workbook:
             return "".join(workbook.read(name).decode("utf-8", "replace") for name in workbook.namelist())
-    return str(answer.text)
+    return answer.text
 
 
 def leaks_in(matrix: Matrix, route: Route, who: Asking | None, text: str) -> list[str]:
@@ -80,7 +78,11 @@ def owners_for(route: Route) -> tuple[str, ...]:
     return tuple(SENDERS) if "{" in route.template else ("labour",)
 
 
-def sweep(matrix: Matrix, client: TestClient[Litestar], within: str = "") -> tuple[int, list[str], list[str]]:
+def sweep(matrix: Matrix, client: Straight, within: str = "") -> tuple[int, list[str], list[str]]:
+    return client.run(_sweep(matrix, client, within))
+
+
+async def _sweep(matrix: Matrix, client: Straight, within: str) -> tuple[int, list[str], list[str]]:
     """Ask everything; how often, the leaks, and whoever got in or was kept out against the declared right."""
     asked, leaks, wrong = 0, [], []
     for route in [each for each in routes_of(matrix.hub.app) if within in each.name]:
@@ -88,7 +90,7 @@ def sweep(matrix: Matrix, client: TestClient[Litestar], within: str = "") -> tup
             for owner in owners_for(route):
                 if who and route.method == "POST" and route.template.startswith(ENDS_ITS_SESSION):
                     continue
-                answer = ask(client, route, who, matrix, owner)
+                answer = await ask(client, route, who, matrix, owner)
                 asked += 1
                 place = f"{route.name} by {who.name if who else 'nobody'} at {owner}'s: {answer.status_code}"
                 leaks += [f"{place}: {leak}" for leak in leaks_in(matrix, route, who, body_of(answer))]
@@ -117,9 +119,7 @@ def test_every_route_names_rights_that_some_role_or_the_hub_has(matrix: Matrix) 
     assert [one.name for one in routes if not one.rights or not {*one.rights} <= held] == []
 
 
-def test_nobody_gets_in_without_the_right_and_nothing_of_others_comes_out(
-    matrix: Matrix, client: TestClient[Litestar]
-) -> None:
+def test_nobody_gets_in_without_the_right_and_nothing_of_others_comes_out(matrix: Matrix, client: Straight) -> None:
     asked, leaks, wrong = sweep(matrix, client)
     print(f"\nrights matrix: {asked} requests")
     assert asked > 2_000
@@ -128,7 +128,7 @@ def test_nobody_gets_in_without_the_right_and_nothing_of_others_comes_out(
 
 
 def test_with_every_scope_saying_yes_row_security_and_grants_hold_alone(
-    matrix: Matrix, client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+    matrix: Matrix, client: Straight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     switch_scopes_off(monkeypatch)
     for within in ("GET /", "unmask"):
@@ -147,7 +147,7 @@ def switch_scopes_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_with_both_walls_down_the_matrix_finds_the_leaks(
-    matrix: Matrix, client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+    matrix: Matrix, client: Straight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The two tests above can fail: a hub without either wall gives others' rows away."""
     switch_scopes_off(monkeypatch)

@@ -19,6 +19,7 @@ async function begin(form) {
     const source = form.elements[shared.dataset.as];
     source.addEventListener("change", () => { shared.value = source.value; });
   }
+  form.addEventListener("keydown", (event) => press(event));
   window.addEventListener("online", sendPending);
   dress(form);
   offer();
@@ -125,6 +126,27 @@ async function begin(form) {
       await shelf.write(kept);
       window.location.reload();
     };
+  }
+
+  // 1, 2, 3 ...: what was found; Enter: this line is sent, and the next one has its turn.
+  function press(event) {
+    const row = event.target.closest("[data-line]");
+    if (!row || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    const ticks = [...row.querySelectorAll("input[type=radio]")];
+    const typing = event.target.matches("input:not([type=radio]), select, textarea");
+    if (event.key === "Enter" && event.target.matches("input, select")) {
+      event.preventDefault();
+      const next = row.nextElementSibling;
+      row.querySelector("[data-row-save]")?.click();
+      if (next?.matches("[data-line]")) (next.querySelector("input[type=radio]") || next).focus();
+    } else if (!typing && ticks[Number(event.key) - 1]) {
+      event.preventDefault();
+      const tick = ticks[Number(event.key) - 1];
+      row.querySelector("details")?.setAttribute("open", "");
+      tick.checked = true;
+      tick.focus();
+      tick.dispatchEvent(new Event("change", { bubbles: true }));
+    }
   }
 
   function linkTo(lines, words) {

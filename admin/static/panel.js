@@ -24,3 +24,33 @@ if (told) told.focus();
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();
 });
+
+// Keys: only outside of fields, and never together with Ctrl, Alt or the like.
+const rows = () => [...document.querySelectorAll("main tbody tr, main [data-line]")].filter((row) => row.querySelector("a[href], button, input"));
+let place = -1;
+
+function go(step) {
+  const known = rows();
+  if (!known.length) return;
+  const here = known.findIndex((row) => row.contains(document.activeElement));
+  place = Math.min(Math.max((here < 0 ? place : here) + step, 0), known.length - 1);
+  known[place].querySelector("input:checked, input:not([type=hidden]), a[href], button").focus();
+  known[place].scrollIntoView({ block: "nearest" });
+}
+
+const keys = {
+  "/": () => document.querySelector("[data-search]")?.focus(),
+  "j": () => go(1),
+  "k": () => go(-1),
+  "h": () => window.location.assign("/"),
+  "?": () => document.getElementById("keys")?.showModal?.(),
+};
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("textarea, select, input:not([type=radio]):not([type=checkbox]), dialog");
+  if (typing || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  const act = keys[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});

@@ -169,12 +169,20 @@ def actor_of(
     policy: AccountPolicy = _USUAL,
     address: str = "",
 ) -> Actor | None:
-    """Who acts in this session; None once the account or its organisation is disabled. Asked on every request."""
+    """Who acts in this session; None once the account or its organisation is disabled."""
+    found = who_acts(connection, account_id, door, policy, address)
+    return found[0] if found else None
+
+
+def who_acts(
+    connection: Connection, account_id: UUID, door: str, policy: AccountPolicy, address: str
+) -> tuple[Actor, Organisation] | None:
+    """Who acts and for which organisation, read together: a panel asks it at every request."""
     row = connection.execute(_SHOWN.where(account.c.account_id == account_id)).one_or_none()
     if row is None or row.disabled:
         return None
     its = find_organisation(connection, row.organisation)
-    return _actor(_account(row), its, door, policy, address) if its and its.enabled else None
+    return (_actor(_account(row), its, door, policy, address), its) if its and its.enabled else None
 
 
 def _actor(its: Account, organisation: Organisation, door: str, policy: AccountPolicy, address: str) -> Actor:

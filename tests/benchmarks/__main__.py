@@ -13,6 +13,7 @@ from tests.benchmarks import (
     line,
     matching_peers,
     memory,
+    pages,
     people_attributes,
     people_comparisons,
     people_disclosures,
@@ -44,7 +45,10 @@ BENCHMARKS = {
     "copy_check": copy_check.measure,
     "delivery": delivery.measure,
 }
-ALONE = {"disclosures": people_disclosures.measure}  # only when named: a hub of its own, and a story to live first
+ALONE = {  # only when named: a hub of its own, and a story to live first
+    "disclosures": people_disclosures.measure,
+    "pages": pages.measure,
+}
 
 
 def main() -> None:

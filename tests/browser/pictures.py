@@ -22,6 +22,9 @@ PLACES = {
     "plain": "SELECT submission_id FROM {d}.submission WHERE organisation = 'public_security' AND state = 'merged'"
     " AND accepted > 3 AND undoes IS NULL ORDER BY received_at DESC LIMIT 1",
     "month": "SELECT month FROM {d}.monthly_round ORDER BY month DESC LIMIT 1",
+    "listed": "SELECT r.month FROM {d}.round_item i JOIN {d}.monthly_round r ON r.round_id = i.round_id"
+    " JOIN shared.organisation o ON o.area_id = i.town WHERE o.code = '999001001' GROUP BY r.month"
+    " ORDER BY count(*) DESC, r.month DESC LIMIT 1",
     "answered": "SELECT month FROM {d}.monthly_round ORDER BY month DESC OFFSET 1 LIMIT 1",
     "licence": "SELECT request_id FROM {d}.licence_request ORDER BY asked_at DESC LIMIT 1",
 }
@@ -71,9 +74,9 @@ PICTURES = (
     Picture("clerk-held", "gongan", "/held"),
     Picture("clerk-subscriptions", "renshe", "/subscriptions"),
     Picture("town-inbox", "qingxi", "/"),
-    Picture("town-round", "qingxi", "/rounds/{month}"),
-    Picture("town-items", "qingxi", "/rounds/{month}/items"),
-    Picture("town-cards", "qingxi", "/rounds/{month}/cards"),
+    Picture("town-round", "qingxi", "/rounds/{listed}"),
+    Picture("town-items", "qingxi", "/rounds/{listed}/items?state=all"),
+    Picture("town-cards", "qingxi", "/rounds/{listed}/cards"),
     Picture("town-balance", "qingxi", "/balance"),
     Picture("bureau-inbox", "quju", "/"),
     Picture("bureau-board", "quju", "/board"),

@@ -78,6 +78,7 @@ def test_columns_are_explained_once_and_a_colleague_releases_what_is_unusual(
     page.goto("/submissions/new")
     page.select_option("#record_type", "hukou_move_in")
     expect(page.locator("#templates a")).to_have_count(2)
+    page.click("form[data-upload] summary")
     page.check("#backfill")
     page.set_input_files("#file", path)
     page.click("text=上传并取得回执")

@@ -1,0 +1,105 @@
+"""What a page looks like to its reader: read in one go, at several widths, with the keyboard, without scripts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.sync_api import Page
+
+_RAW = re.compile(
+    r"\{\{|\}\}|\{%|%\(\w+\)s|\bundefined\b|\bNaN\b|\[object |&(?:amp|lt|gt|#\d+);|(?<![\w ])None(?![\w ])"
+)
+_ERRORS = ("系统出错", "无权访问", "找不到这个页面", "请求无法完成", "Something went wrong")
+_LOOK = """() => {
+    const shapeOf = (roots, keep) => {
+        const found = new Set();
+        const name = (one) => one ? one.localName + [...one.classList].sort().map((c) => "." + c).join("") : "";
+        for (const root of roots) for (const one of [root, ...root.querySelectorAll("*")]) {
+            if (!keep(one)) continue;
+            const said = one.getAttributeNames().filter((a) => a !== "class" && a !== "aria-current");
+            const kinds = ["role", "type", "scope"].map((a) => one.getAttribute(a) || "");
+            found.add([name(one.parentElement), name(one), said.sort(), kinds].join(" "));
+        }
+        return [...found].sort().join("|");
+    };
+    const main = document.querySelector("main");
+    const headings = [...document.querySelectorAll("h1,h2,h3,h4,h5,h6")].map((one) => one.localName);
+    return {
+        lang: document.documentElement.lang,
+        title: document.title,
+        mains: document.querySelectorAll("main").length,
+        headings: [...document.querySelectorAll("h1")].map((one) => one.innerText.trim()),
+        text: document.body.innerText,
+        rows: [...document.querySelectorAll("table")].map((one) => one.rows.length),
+        inside: shapeOf(main ? [main] : [], () => true) + headings.filter((h, at) => h !== headings[at - 1]).join(),
+        around: shapeOf([document.body], (one) => !main || !main.contains(one)),
+    };
+}"""
+_OVERFLOW = """() => {
+    const wide = document.documentElement.clientWidth, found = [];
+    const boxed = (one) => {
+        for (let box = one.parentElement; box && box !== document.body; box = box.parentElement)
+            if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return true;
+        return false;
+    };
+    if (document.documentElement.scrollWidth > wide) found.push(`${document.documentElement.scrollWidth} px wide`);
+    for (const one of document.querySelectorAll("a[href],button,input,select,textarea,summary,table,img,svg,h1,h2,p,li")) {
+        if (!one.checkVisibility() || one.closest(".skip,.sr") || one.classList.contains("sr") || boxed(one)) continue;
+        const box = one.getBoundingClientRect();
+        if (box.right > wide + 1) found.push(`${one.localName}.${one.className} reaches ${Math.round(box.right)} px`);
+    }
+    return found.slice(0, 4);
+}"""
+_COVERED = """() => {
+    const found = [];
+    const many = [...document.querySelectorAll(
+        "a[href],button,input:not([type=hidden]),select,textarea,summary,[tabindex='0']")];
+    for (const one of many.slice(0, 120)) {
+        if (!one.checkVisibility() || one.disabled || one.tabIndex < 0) continue;
+        one.focus();
+        const box = one.getClientRects()[0];
+        if (document.activeElement !== one || !box) { found.push(`${one.outerHTML.slice(0, 90)} takes no focus`); continue; }
+        const x = Math.min(box.left + box.width / 2, box.left + 20);
+        const y = Math.max(box.top + 3, Math.min(box.top + box.height / 2, innerHeight - 3));
+        const hit = document.elementFromPoint(x, y);
+        const seen = hit && (one.contains(hit) || hit.contains(one) || [...(one.labels || [])].some((l) => l.contains(hit)));
+        if (!seen) found.push(`${one.outerHTML.slice(0, 90)} is hidden at ${Math.round(x)},${Math.round(y)}`);
+    }
+    document.activeElement.blur();
+    scrollTo(0, 0);
+    return found.slice(0, 4);
+}"""
+
+
+def look_at(page: Page) -> dict[str, Any]:
+    """lang, title, mains, headings, text, rows of each table; inside and around: which kinds of elements there are."""
+    seen: dict[str, Any] = page.evaluate(_LOOK)
+    return seen
+
+
+def faults_of(seen: dict[str, Any], status: int, lang: str = "zh-CN", sheets: bool = False) -> list[str]:
+    """What no page may be; ``sheets``: a stack of papers, each with a heading of its own."""
+    heading = seen["headings"][0] if seen["headings"] else ""
+    faults = {
+        f"answered {status}": status != 200,
+        f"{len(seen['headings'])} h1": not heading or (len(seen["headings"]) > 1 and not sheets),
+        f"h1 {heading}": heading in _ERRORS,
+        f"title {seen['title']}": not seen["title"].split("·")[0].strip(),
+        f"lang {seen['lang']}": seen["lang"] != lang,
+        f"{seen['mains']} main": seen["mains"] != 1,
+        f"raw text {_RAW.findall(seen['text'])}": _RAW.search(seen["text"]) is not None,
+    }
+    return [fault for fault, there in faults.items() if there]
+
+
+def faults_in_small_windows(page: Page) -> list[str]:
+    """A narrow screen, and 1280 x 800 at 200 %: nothing hangs over the edge, the focus is always in sight."""
+    before, found = page.viewport_size, []
+    for width, height in ((1024, 700), (640, 400)):
+        page.set_viewport_size({"width": width, "height": height})
+        found += [f"at {width} px: {one}" for one in page.evaluate(_OVERFLOW)]
+    found += [f"at 200 %: {one}" for one in page.evaluate(_COVERED)]
+    assert before is not None
+    page.set_viewport_size(before)
+    return found
