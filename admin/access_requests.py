@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from admin.access_words import ACTS, CONTENT, KINDS, REQUEST_STATES, RIGHTS
 from admin.desk_forms import FORM, Asking, Choice, Field, Form, choices_of, detail_of, field_of, ticked
 from admin.language import N_, Language, translator
 from admin.lists.access import ACCESS_REQUESTS
-from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.answering import Door, Fetched, Source, answer_list, id_of, page_of
 from admin.lists.asked import Asked, asked_of
 from admin.pages import go, show
 from admin.words import ROLES
@@ -131,7 +132,24 @@ def _confirmed(request: Asking, done: Confirmed) -> Response[Any]:
 
 def _source(actor: Actor, asked: Asked) -> Source:
     which = asked["which"] if asked["which"] in REQUEST_STATES else None
-    return Source(rows=lambda connection, after, size: Fetched(rows=requests.list_requests(connection, actor, which)))
+
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        if asked.sort:
+            return Fetched(rows=requests.list_requests(connection, actor, which))
+        before = _place_of(after) if after else None
+        found = requests.list_requests(connection, actor, which, before=before, limit=size + 1)
+        return page_of(found, size, lambda one: f"{one.asked_at.isoformat()}_{one.request_id}")
+
+    return Source(rows=rows)
+
+
+def _place_of(written: str) -> tuple[datetime, UUID]:
+    """The last request of the page before: when it was asked for, and which it is."""
+    moment, _, request_id = written.partition("_")
+    try:
+        return datetime.fromisoformat(moment), id_of(request_id)
+    except ValueError:
+        raise BadRequest("after") from None
 
 
 def _show_one(request: Asking, database: Database, request_id: UUID, error: HubError | None = None) -> Response[Any]:

@@ -16,7 +16,7 @@ from admin.access_words import ACCOUNT_STATES
 from admin.desk_forms import FORM, Asking, Field, Form, choices_of, detail_of, field_of, ticked
 from admin.language import N_
 from admin.lists.access import ACCOUNTS
-from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.answering import Door, Fetched, Source, answer_list, page_of
 from admin.lists.asked import Asked, asked_of
 from admin.lists.declared import Words, named_options
 from admin.lists.shown import Options
@@ -166,15 +166,20 @@ def _do(request: Asking, database: Database, login: str, act: Act) -> Response[A
 
 
 def _source(actor: Actor, asked: Asked) -> Source:
-    """All that fit, up to the longest list there is."""
+    """Page by page in the order of the logins; in another order all that fit, up to the longest list there is."""
     wanted = Wanted(**{name: asked[name] for name in Wanted.__struct_fields__})
 
     def options(connection: Connection, words: Words) -> Options:
         named = named_options(list(words.organisations), words.organisation)
         return {"organisation": named if _reads_all(actor) else []}
 
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        if asked.sort:
+            return Fetched(rows=list_accounts(connection, actor, wanted))
+        return page_of(list_accounts(connection, actor, wanted, after, size + 1), size, lambda one: one.login)
+
     return Source(
-        rows=lambda connection, after, size: Fetched(rows=list_accounts(connection, actor, wanted)),
+        rows=rows,
         options=options,
         beside=lambda connection: {"now": utc_now()},
     )

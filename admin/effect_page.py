@@ -21,6 +21,7 @@ from hub.database import Database
 from hub.decisions import effect as deciding
 from hub.errors import BadRequest, Conflict, HubError, NotAllowed
 from hub.exchange.effect import read_samples
+from hub.registry.areas import load_area_index
 from hub.registry.permissions import Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings
@@ -131,5 +132,5 @@ def _samples(connection: Connection, request: Asking, catalogue: Catalogue, page
             connection, actor, right, f"submission/{row.submission_id}",
             what="effect", rows=len(numbers), digest=audit.digest_of(numbers),
         )  # fmt: skip
-    own = page["powers"].own
-    return show_samples(found, catalogue, page["record_type"], request.auth.language, own=own)
+    own, areas = page["powers"].own, load_area_index(connection)
+    return show_samples(found, catalogue, page["record_type"], areas, request.auth.language, own=own)

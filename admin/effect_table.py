@@ -10,6 +10,7 @@ import msgspec
 from admin.error_table import show_refusal
 from admin.language import Language, titled
 from admin.words import OUTCOMES
+from hub.registry.areas import AreaIndex
 from hub.registry.masking import View, mask_field
 from mappings.catalogue import Catalogue, Field, RecordType
 
@@ -44,13 +45,14 @@ def show_samples(
     samples: Mapping[str, Sequence[Mapping[str, Any]]],
     catalogue: Catalogue,
     record_type: RecordType,
+    areas: AreaIndex,
     language: Language,
     *,
     own: bool,
 ) -> list[ShownOutcome]:
     """The sender sees its rows with numbers and addresses masked, as on the error page; anyone else first characters."""
     view: View = "own" if own else "oversight"
-    showing = _Showing(catalogue, record_type, language, view)
+    showing = _Showing(catalogue, record_type, areas, language, view)
     return [
         ShownOutcome(outcome=outcome, title=OUTCOMES[outcome], samples=[showing.sample(one) for one in found])
         for outcome, found in samples.items()
@@ -66,8 +68,11 @@ def show_brake(waiting: Mapping[str, Any] | None, catalogue: Catalogue, language
 class _Showing:
     """One record type in one language for one view."""
 
-    def __init__(self, catalogue: Catalogue, record_type: RecordType, language: Language, view: View) -> None:
-        self._catalogue, self._fields, self._language, self._view = catalogue, record_type.plain_fields, language, view
+    def __init__(
+        self, catalogue: Catalogue, record_type: RecordType, areas: AreaIndex, language: Language, view: View
+    ) -> None:
+        self._catalogue, self._fields, self._areas = catalogue, record_type.plain_fields, areas
+        self._language, self._view = language, view
 
     def sample(self, sample: Mapping[str, Any]) -> ShownSample:
         before, after = sample["before"] or {}, sample["after"] or {}
@@ -89,6 +94,8 @@ class _Showing:
 
     def _value(self, value: Any, field: Field) -> str:
         shown = mask_field(value, field, self._view)
+        if field.type == "area":
+            return self._areas.full_name(shown)
         codes = self._catalogue.code_sets.get(field.code_set)
         if codes is None or shown != str(value):
             return shown

@@ -15,6 +15,7 @@ from admin.language import N_, chosen_language
 from admin.pages import show
 from admin.visits import LANGUAGE_COOKIE, anonymous_visit
 from hub.errors import HubError, NotSignedIn
+from hub.problems import cannot_be_held
 from hub.sentences import sentence_of
 
 _TITLES = {
@@ -51,6 +52,8 @@ def answer_page(request: Request[Any, Any, Any], error: Exception) -> Response[A
 def _status(error: Exception) -> int:
     if isinstance(error, HubError):
         return error.status
+    if cannot_be_held(error):
+        return 400
     return error.status_code if isinstance(error, HTTPException) else 500
 
 

@@ -33,6 +33,7 @@ from admin.submission_view import Asking, told_of
 from hub import audit
 from hub.database import Database
 from hub.decisions.candidates import list_candidates
+from hub.decisions.correcting import rows_left
 from hub.decisions.held import Chosen, Released, refuse_rows, release_rows
 from hub.decisions.held_row import HeldRow, read_held_row, read_row_errors
 from hub.decisions.waiting import WantedItems, codes_waiting, count_waiting_items, list_waiting
@@ -266,6 +267,7 @@ def _parts_of(
     roles = [one for one in catalogue.record_types[row.record_type].people if one.role in row.roles]
     return {
         "reasons": show_held_reasons(row, errors, catalogue, language),
+        "correctable": row.row_no in rows_left(connection, catalogue, actor, sent),
         "cells": show_cells(cells, language),
         "people": [(role, shown.get(role.role, [])) for role in roles],
         "sent": sent,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 from uuid import UUID
 
 import msgspec
@@ -16,6 +17,7 @@ from admin.catalogue_words import MODES
 from admin.desk_forms import FORM, Asking, Choice, Form, detail_of
 from admin.licence_words import REQUEST_KINDS
 from admin.pages import go, show
+from admin.subscriptions_page import OP_WORDS
 from hub.database import Database, utc_now
 from hub.errors import BadRequest, ClinicalBoundary, Conflict, NotAllowed
 from hub.refusals import note_refusal
@@ -23,7 +25,8 @@ from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.organisations import Organisation, load_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import is_care_only, reach_of
-from hub.registry.slice_definition import OWN_AREA_KINDS, SliceDefinition, SliceType
+from hub.registry.slice_conditions import MOST_CONDITIONS, Op
+from hub.registry.slice_definition import OWN_AREA_KINDS, Condition, SliceDefinition, SliceType
 from hub.settings import Settings
 from hub.sharing.licence import Wanted, latest_limit
 from hub.sharing.requests import OPEN, LicenceRequest, draft_request, hold_own, revise_request, submit_request, today
@@ -32,6 +35,8 @@ from hub.sharing.subscription_life import find_subscription
 from mappings.catalogue import Catalogue, Field, RecordType
 
 _ASK = {"right": Right.ASK_SLICE}
+_NO_CONDITION = Condition("", "in")
+_BETWEEN_VALUES = re.compile(r"[,，、;；]+")
 _TEXTS = ("title", "purpose", "legal_basis", "scope", "mode", "expires_on", "freshness_hours")
 
 
@@ -43,6 +48,13 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     sharing: str
     chosen: bool
     ticked: frozenset[str]
+    masked: frozenset[str] = frozenset()
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def asked_rows(self) -> tuple[Condition, ...]:
+        """The conditions there are, and one more to fill in."""
+        return (*self.conditions, _NO_CONDITION)[:MOST_CONDITIONS]
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,25 +176,34 @@ def _keep_draft(
 
 
 def _as_typed(connection: Connection, actor: Actor, form: Mapping[str, str], draft: Draft) -> Draft:
-    """The form as a draft. Conditions and masks are not on it: those of the same record type stay."""
-    kept = {one.record_type: one for one in draft.definition.record_types}
-    ticked: dict[str, list[str]] = {}
-    for name in form:
-        parts = name.split("-")
-        if parts[0] == "field" and len(parts) == 3:
-            ticked.setdefault(parts[1], []).append(parts[2])
-        elif parts[0] == "chosen" and len(parts) == 2:
-            ticked.setdefault(parts[1], [])
-    types = tuple(_with_fields(kept.get(code, SliceType(code, ())), tuple(names)) for code, names in ticked.items())
+    """The form as a draft."""
+    chosen = dict.fromkeys(name.split("-")[1] for name in form if name.startswith(("chosen-", "field-")))
+    types = tuple(_typed_type(form, code) for code in chosen)
     areas = _typed_areas(connection, actor, form)
     texts = {name: form.get(name, "").strip() for name in _TEXTS}
     definition = draft.definition if draft.kind == "renew" else SliceDefinition(types, areas)
     return msgspec.structs.replace(draft, definition=definition, texts=texts)
 
 
-def _with_fields(one: SliceType, names: tuple[str, ...]) -> SliceType:
-    masked = tuple(name for name in one.masked if name in names)
-    return msgspec.structs.replace(one, fields=names, masked=masked)
+def _typed_type(form: Mapping[str, str], code: str) -> SliceType:
+    fields, masked = (tuple(_ticked_of(form, kind, code)) for kind in ("field", "mask"))
+    typed = (_typed_condition(form, code, number) for number in range(MOST_CONDITIONS))
+    conditions = tuple(one for one in typed if one is not None)
+    return SliceType(code, fields, conditions, tuple(name for name in masked if name in fields))
+
+
+def _ticked_of(form: Mapping[str, str], kind: str, code: str) -> Iterator[str]:
+    start = f"{kind}-{code}-"
+    return (name.removeprefix(start) for name in form if name.startswith(start))
+
+
+def _typed_condition(form: Mapping[str, str], code: str, number: int) -> Condition | None:
+    """One line of conditions; a line without a field is none."""
+    field, op, written = (form.get(f"only-{code}-{number}-{part}", "").strip() for part in ("field", "op", "values"))
+    if not field:
+        return None
+    values = tuple(one.strip() for one in _BETWEEN_VALUES.split(written) if one.strip())
+    return Condition(field, next((known for known in get_args(Op) if known == op), "in"), values)
 
 
 def _typed_areas(connection: Connection, actor: Actor, form: Mapping[str, str]) -> tuple[int, ...] | None:
@@ -239,7 +260,7 @@ def _show_form(
     page: dict[str, Any] = {
         "offered": _offered(connection, catalogue, its, draft.definition, chosen), "draft": draft, "texts": texts,
         "kinds": REQUEST_KINDS, "modes": MODES, "error": error, "latest": latest, "earliest": day,
-        "own_area": its.kind in OWN_AREA_KINDS, **_area_choices(areas, its, draft.definition),
+        "ops": OP_WORDS, "own_area": its.kind in OWN_AREA_KINDS, **_area_choices(areas, its, draft.definition),
     }  # fmt: skip
     return show(request, "licence_form.html", status=status, **page)
 
@@ -254,15 +275,19 @@ def _offered(
         if one.enabled and one.sharing != "none" and (care or not is_care_only(one))
     ]  # fmt: skip
     shared = load_shared(connection, catalogue, SliceDefinition(tuple(SliceType(one.code, ()) for one in open_types)))
-    ticked = {one.record_type: frozenset(one.fields) for one in definition.record_types}
+    wanted = {one.record_type: one for one in definition.record_types}
     return [
-        Offered(
-            record_type=one, fields=_fields_of(one, shared[one.code], care), sharing=shared[one.code].sharing,
-            chosen=one.code in chosen, ticked=ticked.get(one.code, frozenset()),
-        )
+        _offer(one, wanted.get(one.code, SliceType(one.code, ())), shared[one.code], care, one.code in chosen)
         for one in open_types
         if shared[one.code].sharing != "none" or care
     ]  # fmt: skip
+
+
+def _offer(one: RecordType, wanted: SliceType, entry: EntryShared, care: bool, chosen: bool) -> Offered:
+    return Offered(
+        record_type=one, fields=_fields_of(one, entry, care), sharing=entry.sharing, chosen=chosen,
+        ticked=frozenset(wanted.fields), masked=frozenset(wanted.masked), conditions=wanted.conditions,
+    )  # fmt: skip
 
 
 def _fields_of(one: RecordType, entry: EntryShared, care: bool) -> tuple[Field, ...]:

@@ -178,7 +178,7 @@ def _note(database: Database, actor: Actor, its: Mapping, form: TrialForm, outco
 def _mapping(catalogue: Catalogue, organisation: str, record_type: str) -> Mapping:
     found = catalogue.mappings.get((organisation, record_type))
     if found is None:
-        raise NotFound("没有这个列名对应。 There is no such mapping.")
+        raise NotFound("没有这个映射。 There is no such mapping.")
     return found
 
 

@@ -83,7 +83,7 @@ PAGES = (
     PageLink(path="/corrections", title=N_("更正与存疑"), part="sharing", rights=(Right.READ_SHARING,)),
     PageLink(path="/organisations", title=N_("单位名录"), part="registry", rights=(Right.READ_RUNNING,)),
     PageLink(path="/areas", title=N_("区划名录"), part="registry", rights=(Right.READ_RUNNING,)),
-    PageLink(path="/mappings", title=N_("列名对应"), part="registry", rights=(Right.READ_RUNNING,)),
+    PageLink(path="/mappings", title=N_("映射"), part="registry", rights=(Right.READ_RUNNING,)),
     PageLink(path="/running", title=N_("运行状况"), part="running", rights=(Right.READ_RUNNING,)),
     PageLink(path="/accounts", title=N_("账号"), part="access", rights=_GRANTERS),
     PageLink(path="/access-requests", title=N_("权限申请"), part="access", rights=_GRANTERS),

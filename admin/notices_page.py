@@ -52,7 +52,9 @@ class NoticeController(Controller):
         asked = asked_of(NOTICES, request.query_params.dict())
         door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
         may_mark = any(request.user.may(right) for right in MARKERS)
-        return answer_list(door, asked, _source(request.user, asked), "notices.html", may_mark=may_mark)
+        may_keep = any(request.user.may(right) for right in KEEPERS)
+        source = _source(request.user, asked)
+        return answer_list(door, asked, source, "notices.html", may_mark=may_mark, may_keep=may_keep)
 
     @post("/read", opt=_MARK, dependencies=FORM, status_code=200, sync_to_thread=True)
     def mark(self, request: Asking, database: NamedDependency[Database], form: Form) -> Response[Any]:

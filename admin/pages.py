@@ -21,6 +21,7 @@ from admin.language import Language, titled, translator
 from admin.navigation import bar_for
 from admin.visits import Visit, session_cookie
 from admin.words import KINDS, LEVELS, STATES
+from hub.database import utc_now
 from hub.registry.masking import mask_identifier, mask_within
 from hub.settings import Settings
 
@@ -47,9 +48,11 @@ def _leave_when_idle(request: Request[Any, Visit, Any]) -> dict[str, str]:
     Where the session was kept alive elsewhere, the sign-in page leads straight back.
     """
     settings: Settings = request.app.state.settings
-    seconds = settings.accounts.idle_minutes * 60 + _GRACE_SECONDS
-    back = quote(_here(request)) if request.method == "GET" else "/"
-    return {"Refresh": f"{seconds}; url=/sign-in?next={back}"}
+    session = request.auth.session
+    idle = int((utc_now() - session.last_seen_at).total_seconds()) if session else 0
+    seconds = max(settings.accounts.idle_minutes * 60 - idle, 0) + _GRACE_SECONDS
+    back = quote(_here(request), safe="/") if request.method == "GET" else "/"
+    return {"Refresh": f"{seconds}; url=/sign-in?next={back}&idle=true"}
 
 
 def go(request: Request[Any, Visit, Any], path: str) -> Response[Any]:

@@ -24,9 +24,10 @@ from hub.oversight.quality import (
     FigureKey,
     Measure,
     Quality,
+    kept_at,
     open_figure,
+    read_months,
     read_quality,
-    read_reasons,
     written,
 )
 from hub.registry.month_calendar import month_after
@@ -66,9 +67,11 @@ class QualityController(Controller):
         with database.begin(reach_of(request.user)) as connection:
             chosen = month or due_month(connection, catalogue, settings, today_of(settings))
             lines = read_quality(connection, request.user, catalogue, settings.time_zone, chosen, organisation)
+            as_of = kept_at(connection, catalogue, settings.time_zone)
             organisations = {one.code: one for one in list_organisations(connection, settings.district)}
         short = [one for one in lines if is_short(one)]
         page: dict[str, Any] = {"organisation": organisation, "organisations": organisations, "only": only}
+        page["as_of"] = as_of
         return show(
             request, "quality.html", lines=short if only == "short" else lines, shorts=len(short), of_all_lines=len(lines),
             month=chosen, months=sorted({*months, chosen}, reverse=True), of_all=oversees(request.user),
@@ -88,20 +91,18 @@ class QualityController(Controller):
         month: FromQuery[str] = "",
         measure: FromQuery[str] = "",
         reason: FromQuery[str] = "",
-        after: FromQuery[int] = 0,
+        after: FromQuery[str] = "",
     ) -> Response[str]:
         key = FigureKey(organisation=organisation, record_type=record_type, month=month, measure=_measure(measure))
-        zone, behind = settings.time_zone, max(after, 0)
+        zone = settings.time_zone
         with database.begin(reach_of(request.user)) as connection:
-            found = open_figure(connection, request.user, catalogue, zone, key, behind, _ROWS_A_PAGE, reason)
-            reasons = read_reasons(connection, request.user, catalogue, zone, key)
+            found = open_figure(connection, request.user, catalogue, zone, key, after, _ROWS_A_PAGE, reason)
             organisations = {one.code: one for one in list_organisations(connection, settings.district)}
-        named = _named_reasons(catalogue, key, [code for code, _ in reasons], request.auth.language)
+        named = _named_reasons(catalogue, key, [code for code, _ in found.reasons], request.auth.language)
         shown: dict[str, Any] = {"found": found, "key": key, "sender": organisations.get(organisation), "names": NAMES}
-        more = behind + len(found.rows)
         return show(
-            request, "quality_rows.html", catalogue=catalogue, reasons=reasons, named=named, reason=reason,
-            more=more if more < found.total else None, **shown,
+            request, "quality_rows.html", catalogue=catalogue, reasons=found.reasons, named=named, reason=reason,
+            **shown,
         )  # fmt: skip
 
     @get("/quality/trend", opt={"right": (Right.READ_QUALITY, Right.READ_MEASURES)}, sync_to_thread=True)
@@ -121,13 +122,15 @@ class QualityController(Controller):
         with database.begin(reach_of(request.user)) as connection:
             last = month or due_month(connection, catalogue, settings, today_of(settings))
             months = [month_after(last, back - _TREND + 1) for back in range(_TREND)]
-            asked = (request.user, catalogue, settings.time_zone)
-            of_months = [read_quality(connection, *asked, one, organisation, record_type) for one in months]
+            asked = (request.user, catalogue, settings.time_zone, months)
+            lines = read_months(connection, *asked, organisation, record_type)
+            as_of = kept_at(connection, catalogue, settings.time_zone)
             organisations = {one.code: one for one in list_organisations(connection, settings.district)}
+        of_months = [[one for one in lines if one.month == each] for each in months]
         charts = _trend_charts(months, of_months, its, catalogue, request.auth.language)
         return show(
             request, "quality_trend.html", charts=charts, record_type=its, month=last, organisation=organisation,
-            sender=organisations.get(organisation), empty=not any(of_months),
+            sender=organisations.get(organisation), empty=not lines, as_of=as_of,
         )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ TASKS = {
     "seal_audit": N_("审计封存"),
     "anchor_audit": N_("审计锚定"),
     "derive_profiles": N_("更新人员属性"),
+    "keep_quality": N_("质量数字更新"),
     "keep_rounds": N_("月度核对开启与提醒"),
     "close_months": N_("平衡表生成与封账"),
     "keep_challenges": N_("校核跟踪"),

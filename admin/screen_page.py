@@ -57,7 +57,11 @@ class TownBar(msgspec.Struct, frozen=True, kw_only=True):
 class ScreenController(Controller):
     """/screen."""
 
-    @get("/screen", opt={"right": (Right.READ_MEASURES, Right.READ_ALL_SUBMISSIONS)}, sync_to_thread=True)
+    @get(
+        "/screen",
+        opt={"right": (Right.READ_MEASURES, Right.READ_ALL_SUBMISSIONS), "asked": "on-a-wall"},
+        sync_to_thread=True,
+    )
     def read(
         self,
         request: Asking,
@@ -100,7 +104,7 @@ def _newest_round(
     connection: Connection, actor: Actor, settings: Settings
 ) -> tuple[RoundSummary | None, Sequence[TownBar]]:
     """The newest round, its towns the slowest first."""
-    newest = next(iter(summaries(connection, actor, settings.time_zone)), None)
+    newest = next(iter(summaries(connection, actor, settings.time_zone, newest=1)), None)
     if newest is None:
         return None, []
     asked = [town for town in progress(connection, actor, newest.month, settings.time_zone) if town.tally.items]

@@ -15,7 +15,7 @@ from litestar.response import Redirect
 from admin.forms import plain_form
 from admin.language import LANGUAGES, N_, Language
 from admin.pages import go, show
-from admin.visits import Visit, language_cookie, no_session_cookie, session_cookie
+from admin.visits import Visit, by_itself_cookie, language_cookie, no_session_cookie, session_cookie
 from hub.database import Database, utc_now
 from hub.errors import NotFound
 from hub.keyring import Keyring
@@ -37,10 +37,19 @@ _CHANGED = N_("密码已修改，请用新密码登录。")
 class SignInController(Controller):
     """The pages one needs no right for."""
 
-    @get("/sign-in", opt={"right": Right.PUBLIC}, sync_to_thread=True)
-    def ask(self, request: Visiting, next: FromQuery[str] = "/", changed: FromQuery[bool] = False) -> Response[Any]:
+    @get("/sign-in", opt={"right": Right.PUBLIC, "asked": "by-itself"}, sync_to_thread=True)
+    def ask(
+        self,
+        request: Visiting,
+        next: FromQuery[str] = "/",
+        changed: FromQuery[bool] = False,
+        idle: FromQuery[bool] = False,
+    ) -> Response[Any]:
         if request.user is not None:
-            return go(request, own_path(next))
+            answer = go(request, own_path(next))
+            if idle:
+                answer.set_cookie(by_itself_cookie())
+            return answer
         notice = _CHANGED if changed else ""
         return show(request, "sign_in.html", next=own_path(next), login="", notice=notice, error="")
 
@@ -141,7 +150,7 @@ def renew_session(
     browser = request.headers.get("user-agent", "")
     with database.begin() as connection:
         sessions.close_session(connection, request.auth.value)
-        sessions.remove_dead_sessions(connection, now, policy)
+        sessions.remove_dead_sessions(connection, now)
         value = sessions.open_session(
             connection, account_id, now, policy=policy, level=level, address=address, browser=browser
         )

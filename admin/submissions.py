@@ -73,7 +73,11 @@ class SubmissionController(Controller):
         page |= {"levels": LEVELS, "effects": EFFECTS}
         return show(request, "submission.html", chosen=chosen, repeated=repeated, **page)
 
-    @get("/submissions/{submission_id:uuid}/progress", opt={"right": READERS}, sync_to_thread=True)
+    @get(
+        "/submissions/{submission_id:uuid}/progress",
+        opt={"right": READERS, "asked": "by-itself"},
+        sync_to_thread=True,
+    )
     def progress(
         self,
         request: Asking,

@@ -122,10 +122,12 @@ class SubscriptionsController(Controller):
 
 
 def _source(actor: Actor, catalogue: Catalogue, asked: Asked) -> Source:
-    """All of them at once: there are as many as there are agreements."""
+    """All of them at once, one's own first: there are as many as there are agreements."""
 
     def rows(connection: Connection, after: str, size: int) -> Fetched:
-        found = list_backlogs(connection, actor, catalogue)
+        found = sorted(
+            list_backlogs(connection, actor, catalogue), key=lambda one: one.organisation != actor.organisation
+        )
         return Fetched(rows=[one for one in found if _fits(one, asked)])
 
     def options(connection: Connection, words: Words) -> Options:

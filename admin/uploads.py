@@ -18,7 +18,7 @@ from admin.visits import Visit
 from hub import jobs
 from hub.database import Database
 from hub.decisions.nothing import RowsAccepted, report_nothing
-from hub.decisions.recognising import NotRecognised, Recognised, recognise
+from hub.decisions.recognising import LockedUnknown, NotRecognised, Recognised, recognise
 from hub.errors import BadRequest, FileRefused, HubError, NotAllowed, TooLarge
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
@@ -30,7 +30,8 @@ _REFUSALS: dict[type[HubError], str] = {
     TooLarge: N_("文件超过允许的大小，请拆分后再上传。"),
     NotAllowed: N_("本单位不能报送这一信息类别。"),
     FileRefused: N_("文件无法接收，请检查信息类别与文件后重试。"),
-    NotRecognised: N_("认不出这份文件是哪一类，请选择信息类别后再上传。"),
+    LockedUnknown: N_("文件设了打开密码，认不出是哪一类：请选择信息类别，再选一次文件上传，随后输入密码。"),
+    NotRecognised: N_("认不出这份文件是哪一类：请选择信息类别，再选一次文件上传。"),
     BadRequest: N_("填写的内容有误，请检查信息类别与月份。"),
     RowsAccepted: N_("这个月已有入库的数据，不能报“本月无变动”。"),
 }
@@ -69,7 +70,10 @@ class UploadController(Controller):
         try:
             accepted = _accept(database, settings, catalogue, request.user, form)
         except (TooLarge, NotAllowed, FileRefused, BadRequest) as refused:
-            return _form_page(request, catalogue, settings, chosen=form.fields, error=_explain(refused))
+            unknown = isinstance(refused, NotRecognised)
+            return _form_page(
+                request, catalogue, settings, chosen=form.fields, error=_explain(refused), unknown=unknown
+            )
         return _on_to(request, accepted)
 
     @get("/templates", opt={"right": Right.SUBMIT}, sync_to_thread=False)
@@ -182,6 +186,7 @@ def _form_page(
     *,
     chosen: dict[str, str],
     error: str = "",
+    unknown: bool = False,
 ) -> Response[str]:
     return show(
         request,
@@ -193,4 +198,5 @@ def _form_page(
         ticked={name for name in ("dry_run", "backfill") if chosen.get(name) == "on"},
         largest=settings.max_file_bytes,
         error=error,
+        unknown=unknown,
     )

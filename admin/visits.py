@@ -27,11 +27,13 @@ from hub.origins import client_address
 from hub.registry.accounts import who_acts
 from hub.registry.organisations import Organisation
 from hub.registry.scope import reach_of
-from hub.registry.sessions import Session, find_session
+from hub.registry.sessions import Asked, Session, find_session
 from hub.settings import AccountPolicy
 
 SESSION_COOKIE = "__Host-sid"
 LANGUAGE_COOKIE = "__Host-lang"
+ITSELF_COOKIE = "__Host-itself"  # for a moment: the page that is asked for next is asked for by no hand
+_A_MOMENT = 5
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -70,6 +72,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     value: str
     language: Language
     address: str
+    asked: Asked
 
 
 class VisitMiddleware(AbstractAuthenticationMiddleware):
@@ -81,8 +84,15 @@ class VisitMiddleware(AbstractAuthenticationMiddleware):
         value = connection.cookies.get(SESSION_COOKIE, "")
         language = chosen_language(connection.cookies.get(LANGUAGE_COOKIE))
         state = connection.app.state
-        knock = Knock(value=value, language=language, address=client_address(connection))
+        knock = Knock(value=value, language=language, address=client_address(connection), asked=_asked(connection))
         return await to_thread.run_sync(_look_up, state.database, state.keyring, state.settings.accounts, knock)
+
+
+def _asked(connection: ASGIConnection[Any, Any, Any, Any]) -> Asked:
+    """By whom: a route says so in its ``opt``; or the page was left alone and comes back by itself."""
+    said: Asked = connection.route_handler.opt.get("asked", "by-hand")
+    comes_back = connection.scope.get("method") in _SAFE_METHODS and ITSELF_COOKIE in connection.cookies
+    return "by-itself" if comes_back and said == "by-hand" else said
 
 
 def refuse_foreign_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
@@ -113,6 +123,12 @@ def language_cookie(language: Language) -> Cookie:
     )
 
 
+def by_itself_cookie() -> Cookie:
+    return Cookie(
+        key=ITSELF_COOKIE, value="1", path="/", secure=True, httponly=True, samesite="strict", max_age=_A_MOMENT
+    )
+
+
 def anonymous_visit(keyring: Keyring, value: str, language: Language) -> Visit:
     """Not signed in: the cookie holds a value we signed, so that the sign-in form's token can be bound to it."""
     is_new = not _is_ours(keyring, value)
@@ -122,7 +138,7 @@ def anonymous_visit(keyring: Keyring, value: str, language: Language) -> Visit:
 
 def _look_up(database: Database, keyring: Keyring, policy: AccountPolicy, knock: Knock) -> AuthenticationResult:
     with database.begin() as connection:
-        session = find_session(connection, knock.value, utc_now(), policy) if knock.value else None
+        session = find_session(connection, knock.value, utc_now(), policy, knock.asked) if knock.value else None
         known = _recognise(connection, policy, knock, session) if session else None
     if known is None:
         return AuthenticationResult(user=None, auth=anonymous_visit(keyring, knock.value, knock.language))

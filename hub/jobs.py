@@ -34,6 +34,7 @@ from hub.faults import point
 from hub.keyring import Keyring
 from hub.operations import audit_anchors
 from hub.operations.job_errors import JobFailed, place_of, telling_no_values
+from hub.oversight.quality_keeping import keep_quality_figures
 from hub.people import comparison, profiles
 from hub.people.pairs import find_pairs
 from hub.registry.permissions import SYSTEM_ACTOR, Right
@@ -57,8 +58,7 @@ _RETRY_SECONDS = 1.0
 _PRESENCE = (7_215, 2)  # advisory lock every living worker holds, shared
 
 log = logging.getLogger("hub.jobs")
-# tasks of rooms above this one; a worker reads them when it starts
-_ORDERS = ["hub.decisions.round_orders", "hub.desks.month_asking"]
+_ORDERS = ["hub.decisions.round_orders", "hub.desks.month_asking"]  # tasks of rooms above, read when a worker starts
 queue = App(connector=SyncPsycopgConnector(), import_paths=_ORDERS)  # never opened: a worker has its own pool
 _on_the_callers_connection = JobManager(SyncPsycopgConnector())
 
@@ -225,6 +225,16 @@ def derive_profiles(context: JobContext, timestamp: int) -> None:
 
 
 @declares(Right.SYSTEM)
+@queue.periodic(cron="* * * * *")
+@queue.task(name="keep_quality", pass_context=True, queueing_lock="keep_quality")
+def keep_quality(context: JobContext, timestamp: int) -> None:
+    """Quality figures of what was touched since are counted anew."""
+    database, settings = _tools(context)
+    with telling_no_values(), database.begin() as connection:
+        keep_quality_figures(connection, _catalogue(), settings.time_zone)
+
+
+@declares(Right.SYSTEM)
 @queue.periodic(cron="20 * * * *")
 @queue.task(name="keep_rounds", pass_context=True, queueing_lock="keep_rounds")
 def keep_rounds(context: JobContext, timestamp: int) -> None:
@@ -386,12 +396,11 @@ def _is_first(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 def _is_left(database: Database) -> bool:
     """Whether a submission's job could be run now."""
     with database.begin() as connection:
-        rows = run_sql(
-            connection,
+        waiting = (
             "SELECT 1 FROM jobs.procrastinate_jobs WHERE status = 'todo' AND task_name IN ('run_submission', 'carry_out_decision')"
-            " AND (scheduled_at IS NULL OR scheduled_at <= now()) LIMIT 1",
+            " AND (scheduled_at IS NULL OR scheduled_at <= now()) LIMIT 1"
         )
-    return bool(rows)
+        return bool(run_sql(connection, waiting))
 
 
 def _conninfo(database: Database) -> str:

@@ -8,6 +8,8 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_400_BAD_REQUEST, HTTP_500_INTERNAL_SERVER_ERROR
+from psycopg.errors import DataError, NumericValueOutOfRange, UntranslatableCharacter
+from sqlalchemy.exc import DBAPIError
 
 from hub.errors import HubError
 from hub.sentences import sentence_of
@@ -22,6 +24,7 @@ _TITLES = {
     413: ("too-large", "内容超过允许的大小。", "The body is larger than allowed."),
     500: ("hub-error", "枢纽无法完成此操作。", "The hub cannot do this."),
 }
+_NO_ZEROS = "cannot contain NUL"
 _log = structlog.get_logger("hub.problems")
 
 
@@ -50,9 +53,17 @@ def describe_problem(error: Exception, *, english: bool) -> dict[str, Any]:
 
 def _status_of(error: Exception) -> int:
     """Nothing of the hub's own goes so deep as to end in a RecursionError: a body of a hundred thousand brackets does."""
-    if isinstance(error, RecursionError):
+    if isinstance(error, RecursionError) or cannot_be_held(error):
         return HTTP_400_BAD_REQUEST
     return error.status_code if isinstance(error, HTTPException) else HTTP_500_INTERNAL_SERVER_ERROR
+
+
+def cannot_be_held(error: Exception) -> bool:
+    """What was sent is nothing a column takes: a zero character in a text, a number that is too large."""
+    wrong = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(wrong, DataError):
+        return False
+    return isinstance(wrong, NumericValueOutOfRange | UntranslatableCharacter) or _NO_ZEROS in str(wrong)
 
 
 def prefers_english(accept_language: str) -> bool:

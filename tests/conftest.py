@@ -45,7 +45,7 @@ _LONGEST = (
     "test_slices_replayed_queried_and_modelled_are_the_same",
     "test_rights_matrix.py",
     "test_five_doors.py",
-    "test_demo.py",
+    "test_pictures.py",
     "test_benchmarks.py",
     "test_oracle_whole_line.py",
     "test_kill_points.py",

@@ -83,7 +83,8 @@ def founded_hub(database: Database, app_database: Database, settings: Settings, 
     """``database`` is the worker's, ``app_database`` the web door's."""
     with app_database.begin() as connection:
         keys = _found(connection, settings)
-    audit_database = Database(settings.audit_url, settings.district) if settings.audit_url else None
+    key = Keyring.load(settings.home).audit_key
+    audit_database = Database(settings.audit_url, settings.district, audit_key=key) if settings.audit_url else None
     with _serving(settings, app_database, catalogue, audit_database) as app:
         yield Hub(app, settings, database, app_database, keys)
     if audit_database is not None:

@@ -18,7 +18,8 @@ from hub.casework.rounds import open_round
 from hub.database import new_uuid, run_sql, utc_now
 from hub.people.attributes import derive
 from hub.registry.accounts import ROLE_KINDS
-from hub.registry.api_keys import issue_key, rights_a_key_may_have
+from hub.registry.api_keys import issue_key
+from hub.registry.machine_identity import rights_a_key_may_have
 from hub.registry.organisations import Organisation, load_organisation, save_organisation
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor, Right
 from hub.registry.scope import reach_of
@@ -34,6 +35,7 @@ CLINICAL = "PLANTEDCLINICAL"
 SENDERS = {"public_security": "hukou_move_in", "labour": "employment", "mch_station": "postnatal_visit"}
 TOWNS = {VILLAGE: TOWN, OTHER_VILLAGE: OTHER_TOWN}
 MORE_KINDS = {"information_centre": "information_centre", "upper_city": "upper"}
+_ASKED_FOR = "HR20"  # how every receipt begins
 _SURNAMES = "赵钱孙李周吴郑王"
 _GIVEN = "安邦兴业"
 
@@ -277,6 +279,11 @@ def query_of(route: Route, owner: str) -> str:
     if route.template in ("/quality/rows", "/v1/quality/rows"):
         code = SENDERS.get(owner, "")
         return f"?month={THIS_MONTH}&organisation={owner}&record_type={code}&type={code}&measure=completeness"
+    if route.template in ("/matrix/rows", "/quality/trend"):
+        known = SENDERS.get(owner, "employment")
+        return f"?measure=asked&month={THIS_MONTH}&whose={owner}&organisation={owner}&record_type={known}"
+    if route.template in ("/submissions/new", "/search"):
+        return f"?record_type={SENDERS.get(owner, '')}&q={_ASKED_FOR}"
     if route.template.endswith("/certificate"):
         return f"?period={THIS_MONTH}"
     if route.template.startswith("/people/{person_id") and route.method == "GET":

@@ -19,8 +19,9 @@ from hub.embedded import Cluster
 from hub.exchange.changelog import number_changes
 from hub.exchange.pipeline import apply_staged
 from hub.keyring import Keyring
-from hub.registry.api_keys import issue_key, rights_a_key_may_have
+from hub.registry.api_keys import issue_key
 from hub.registry.areas import load_area_index
+from hub.registry.machine_identity import rights_a_key_may_have
 from hub.registry.masking import kind_of
 from hub.registry.organisations import Organisation, load_organisation, save_organisation
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor, Right

@@ -74,15 +74,18 @@ class Straight:
 
     async def _call(self, scope: Any, sent: bytes) -> Answer:
         told: list[Any] = []
-        waiting = [sent]
+        waiting, whole = [sent], asyncio.Event()
 
         async def receive() -> Any:
             if waiting:
                 return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+            await whole.wait()  # whoever asks stays for the whole answer
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             told.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                whole.set()
 
         await self._app(scope, receive, send)
         body = b"".join(one.get("body", b"") for one in told)

@@ -102,7 +102,8 @@ def test_the_auditor_presses_the_button_and_reads_what_was_found(
     urls: Urls,
 ) -> None:
     with founded_hub(database, app_database, settings, catalogue):
-        app = create_app(settings, app_database, catalogue, keyring, auditing)
+        served = Database(urls.app, settings.district, audit_key=keyring.audit_key)
+        app = create_app(settings, served, catalogue, keyring, auditing)
         write_and_anchor(marked, settings, keyring, 2)
         with TestClient(app, WEB) as client:
             client.headers.update(OWN)
@@ -112,6 +113,7 @@ def test_the_auditor_presses_the_button_and_reads_what_was_found(
             found = press(client)
             assert "错误：" in found
             assert "发现" in found
+        served.close()
 
 
 def press(client: TestClient[Litestar]) -> str:

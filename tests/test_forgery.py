@@ -190,6 +190,6 @@ def test_a_form_of_a_foreign_page_acknowledges_nothing(hub: Hub, client: Client)
 def test_a_page_left_open_leaves_the_screen_with_its_session(client: Client, hub: Hub) -> None:
     told = client.get("/submissions?period=2026-10").headers["refresh"]
     idle = hub.settings.accounts.idle_minutes * 60
-    assert told == f"{idle + 5}; url=/sign-in?next=/submissions%3Fperiod%3D2026-10"
+    assert told == f"{idle + 5}; url=/sign-in?next=/submissions%3Fperiod%3D2026-10&idle=true"
     client.cookies.clear()
     assert "refresh" not in client.get("/sign-in").headers

@@ -244,6 +244,7 @@ THE_LINE = {
     "hub/casework/balance_sql.py",  # the account of everybody; who makes a figure is read in balance_reading
     "hub/sharing/disclosure_sql.py",  # run for hub/sharing/disclosures.py, inside its scope
     "hub/sharing/disclosure_looks.py",  # likewise: which judgements named the person, by their ids
+    "hub/oversight/quality_keeping.py",  # the worker's counts: what leaves it are numbers
     "hub/oversight/quality_sql.py",  # run by hub/oversight/quality.py alone, inside its scope
 }
 NOT_READERS = ("hub/tables/", "hub/migrations/", "hub/people/", "hub/demo/")

@@ -53,9 +53,15 @@ def test_the_pages_lead_from_the_form_to_an_approval(hub: Hub, catalogue: Catalo
         place = page.partition("?")[0]
         assert 'id="field-hukou_move_in-name"' in asks.get(f"{place}/edit").text
         fields = dict.fromkeys(("field-hukou_move_in-name", "field-hukou_move_in-move_date"), "on")
-        whole = wanted() | fields
+        only = {
+            "only-hukou_move_in-0-field": "move_date", "only-hukou_move_in-0-op": "from",
+            "only-hukou_move_in-0-values": "2026-01-01", "mask-hukou_move_in-name": "on",
+        }  # fmt: skip
+        whole = wanted() | fields | only
         del whole["definition"]
         assert asks.post(f"{place}/edit", **whole).headers["location"].endswith("done=submitted")
+        again = asks.get(place).text
+        assert ("遮盖" in again, "不早于或不小于" in again, "2026-01-01" in again) == (True, True, True)
         answers = visitor(hub, client, "gongshu")
         assert "还有" in answers.get("/licences").text
         assert 'id="preview"' in answers.get(place).text

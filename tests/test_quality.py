@@ -56,12 +56,13 @@ def read(connection: Connection, catalogue: Catalogue, who: Actor, month: str, *
 def opened(connection: Connection, catalogue: Catalogue, who: Actor, key: FigureKey, page: int = 3) -> list[FigureRow]:
     """The whole list, page by page."""
     rows: list[FigureRow] = []
-    while True:
-        found_page = open_figure(connection, who, catalogue, ZONE, key, len(rows), page)
+    after: str | None = ""
+    while after is not None:
+        found_page = open_figure(connection, who, catalogue, ZONE, key, after, page)
         rows += found_page.rows
-        assert len(rows) <= found_page.total or not found_page.rows
-        if len(found_page.rows) < page:
-            return rows
+        after = found_page.next
+    assert len(rows) == found_page.total
+    return rows
 
 
 def pairs_of(line: Quality) -> dict[str, tuple[int, int]]:

@@ -21,7 +21,16 @@ from hub.casework.roll_items import Chosen, RollItem, list_items
 from hub.database import Database, run_sql, utc_now
 from hub.decisions.roll_deciding import DepartureMissing, Judgement, MuchShorter, decide, receipts_of, send_decided
 from hub.decisions.roll_export import export_differences
-from hub.decisions.rolls import EmptyRoll, NotYourVillage, RollCheck, RollClosed, compare_roll, list_rolls, upload_roll
+from hub.decisions.rolls import (
+    EmptyRoll,
+    NoNumbers,
+    NotYourVillage,
+    RollCheck,
+    RollClosed,
+    compare_roll,
+    list_rolls,
+    upload_roll,
+)
 from hub.errors import FileRefused, NotFound
 from hub.exchange.changelog import number_changes
 from hub.exchange.pipeline import apply_staged
@@ -254,6 +263,17 @@ def test_a_file_that_is_no_roll_is_refused_with_the_lines_own_reason(town: Town)
     assert str(refused.value.facts["code"]).startswith("F_")
     with town.hub.served.begin(reach_of(town.actor)) as connection:
         assert [one.state for one in list_rolls(connection, town.actor)] == ["refused"]
+
+
+def test_a_roll_on_which_no_number_is_right_is_refused_with_what_to_do(town: Town) -> None:
+    roll = f"姓名,身份证号,现住村居\n张三,999001199001010010,{VILLAGE}\n".encode()
+    with pytest.raises(NoNumbers, match="身份证号"):
+        upload_roll(*town.tools, io.BytesIO(roll), "名册.csv")
+
+
+def test_a_roll_of_people_nobody_knows_is_compared(town: Town) -> None:
+    check = town.upload(person(8), person(9))
+    assert [one.kind for one in town.items(check)].count("missing_here") == 2
 
 
 def test_an_empty_roll_needs_a_word_more(town: Town) -> None:

@@ -178,6 +178,6 @@ def test_the_account_is_drawn_explained_and_closed_on_the_page(
     assert asked.count("quju") == 4
 
 
-def test_an_order_carries_one_right_alone() -> None:
+def test_an_order_carries_no_right_of_its_own() -> None:
     who = Order(what="close", month="2026-10", name="quju", organisation="bureau", kind="bureau").actor
-    assert {right.value for right in who.rights} == {"manage-round"}
+    assert who.rights == frozenset()

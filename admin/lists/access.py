@@ -28,7 +28,7 @@ def _last(one: Any) -> float:
 
 
 ACCOUNTS = ListPage(
-    code="accounts", path="/accounts", title=N_("账号"), rights=_ASKERS,
+    code="accounts", path="/accounts", title=N_("账号"), rights=_ASKERS, rows_a_page=100,
     columns=(
         Column(
             code="login", title=N_("登录名"), cell=_login, always=True, leads=True, data=True,
@@ -127,7 +127,7 @@ def _act(one: Any, words: Words) -> Cell:
 
 
 ACCESS_REQUESTS = ListPage(
-    code="access-requests", path="/access-requests", title=N_("权限申请"), rights=_ASKERS,
+    code="access-requests", path="/access-requests", title=N_("权限申请"), rights=_ASKERS, rows_a_page=100,
     columns=(
         Column(
             code="asked_at", title=N_("申请时间"), cell=lambda one, words: at(one.asked_at), css="nowrap",

@@ -96,11 +96,12 @@ def _subscription(one: Any, words: Words) -> Cell:
 
 
 def _providers(one: Any, words: Words) -> Cell:
-    first = "、".join(words.organisation(code) for code in one.providers[:2])
+    between = words.say(N_("、"))
+    first = between.join(words.organisation(code) for code in one.providers[:2])
     if not one.providers[2:]:
         return Cell(text=first)
     several = words.say(N_("等 %(count)s 家")) % {"count": len(one.providers)}
-    return Cell(text=f"{first} {several}", full="、".join(words.organisation(code) for code in one.providers))
+    return Cell(text=f"{first} {several}", full=between.join(words.organisation(code) for code in one.providers))
 
 
 def _standing(one: Any, words: Words) -> Cell:

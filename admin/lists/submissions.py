@@ -72,7 +72,7 @@ SUBMISSIONS = ListPage(
             data=True,
         ),
         Column(code="period", title=N_("月份"), cell=lambda row, words: words.month(row.period), css="nowrap"),
-        Column(code="file", title=N_("文件"), cell=_file, always=True, css="file"),
+        Column(code="file", title=N_("文件"), cell=_file, always=True, css="file", data=True),
         Column(code="state", title=N_("状态"), cell=_state, css="nowrap"),
         _count("received"), _count("accepted", after_brake=True), _count("unchanged", after_brake=True),
         _count("held", "held"), _count("refused", "refused"),

@@ -5,8 +5,17 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 
+// By mouse at once; whoever goes through the choices with the arrows sends them with Enter or with the button beside it.
 for (const select of document.querySelectorAll("select[data-submit]")) {
-  select.addEventListener("change", () => select.form.submit());
+  let byKey = false;
+  select.addEventListener("pointerdown", () => { byKey = false; });
+  select.addEventListener("keydown", (event) => {
+    byKey = true;
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    select.form.submit();
+  });
+  select.addEventListener("change", () => { if (!byKey) select.form.submit(); });
 }
 
 for (const form of document.querySelectorAll("form[data-upload]")) {
@@ -43,7 +52,7 @@ const keys = {
   "j": () => go(1),
   "k": () => go(-1),
   "h": () => window.location.assign("/"),
-  "?": () => document.getElementById("keys")?.showModal?.(),
+  "?": () => document.getElementById("keyboard")?.showModal?.(),
 };
 
 document.addEventListener("keydown", (event) => {

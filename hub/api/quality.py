@@ -20,9 +20,7 @@ from mappings.catalogue import Catalogue
 
 TypeCode = Annotated[str, QueryParameter(name="type", description="信息类别代码 / record type code")]
 Month = Annotated[str | None, QueryParameter(description="月份，默认本月 / month, YYYY-MM; this month unless said")]
-After = Annotated[
-    int, QueryParameter(name="cursor", ge=0, le=10_000_000, description="上一页的 next / the page's next")
-]
+After = Annotated[str, QueryParameter(name="cursor", max_length=60, description="上一页的 next / the page's next")]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="至多多少条 / at most how many")]
 
 
@@ -67,7 +65,7 @@ class QualityController(Controller):
         measure: FromQuery[Measure],
         month: Month = None,
         organisation: FromQuery[str] = "",
-        after: After = 0,
+        after: After = "",
         limit: Limit = 100,
     ) -> Response[dict[str, Any]]:
         whose = organisation or actor.organisation
@@ -75,10 +73,8 @@ class QualityController(Controller):
         key = FigureKey(organisation=whose, record_type=record_type, month=chosen, measure=measure)
         with database.begin(reach_of(actor)) as connection:
             found = open_figure(connection, actor, catalogue, settings.time_zone, key, after, limit)
-        following = after + len(found.rows)
         kept = {"organisation": organisation or None, "type": record_type, "month": chosen, "measure": measure}
-        cursor = str(following) if following < found.total else None
-        return answer_page("/v1/quality/rows", msgspec.to_builtins(found.rows), cursor, **kept, limit=limit)
+        return answer_page("/v1/quality/rows", msgspec.to_builtins(found.rows), found.next, **kept, limit=limit)
 
 
 def describe(line: Quality) -> dict[str, Any]:

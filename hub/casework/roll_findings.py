@@ -90,7 +90,7 @@ def _of_what_is_told(comparing: Comparing, matched: Matched) -> Comparing:
     return msgspec.structs.replace(comparing, fields=tuple(pair for pair in comparing.fields if pair[0] in told))
 
 
-_ALWAYS = {"area", "home", "gone", "person_id", "sheet_row"}  # what a line is told with, though it be empty
+_ALWAYS = {"area", "home", "gone", "person_id", "sheet_row", "number"}  # what a line is told with, though it be empty
 
 
 def _rows(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:

@@ -98,10 +98,12 @@ def progress(connection: Connection, actor: Actor, month: str, time_zone: str = 
     return sorted(found, key=lambda one: one.code)
 
 
-def summaries(connection: Connection, actor: Actor, time_zone: str = "Asia/Shanghai") -> list[RoundSummary]:
-    """Every round there was, the newest first."""
+def summaries(
+    connection: Connection, actor: Actor, time_zone: str = "Asia/Shanghai", newest: int | None = None
+) -> list[RoundSummary]:
+    """Every round there was, the newest first; only so many of the ``newest``."""
     require(actor, Right.READ_ROUND, Right.MANAGE_ROUND, Right.SYSTEM, Right.OPERATE)
-    rounds, areas = list_rounds(connection), load_area_index(connection)
+    rounds, areas = list_rounds(connection)[:newest], load_area_index(connection)
     ids = [one.round_id for one in rounds]
     towns, tallies = _seen_towns(connection, actor, areas, ids), _count(connection, actor, areas, ids, time_zone)
     return [_summary(one, [row for row in towns if row.round_id == one.round_id], tallies) for one in rounds]
@@ -152,14 +154,17 @@ _Place = tuple[UUID, int, int | None]
 def _count(
     connection: Connection, actor: Actor, areas: AreaIndex, rounds: Sequence[UUID], time_zone: str
 ) -> dict[_Place, Tally]:
-    """Lines by round, town and village, in one pass: counted by what became of them, then put together."""
+    """Lines by round, town and village, in one pass: counted by what became of them, then put together.
+
+    The district's calendar is asked only of what was answered late enough to be late anywhere.
+    """
     own = _own_places(actor, areas)
     rows = run_sql(
         connection,
         """
         SELECT round_id, town, village, state, result, late, count(*)
-          FROM (SELECT *, state <> 'open' AND (answered_at AT TIME ZONE :zone)::date > due_on AS late
-                  FROM {d}.round_item) i
+          FROM (SELECT *, state <> 'open' AND answered_at >= due_on - 1
+                       AND (answered_at AT TIME ZONE :zone)::date > due_on AS late FROM {d}.round_item) i
          WHERE round_id = ANY (CAST(:rounds AS uuid[]))
            AND (CAST(:towns AS integer[]) IS NULL OR town = ANY (CAST(:towns AS integer[])))
            AND (CAST(:own AS integer[]) IS NULL OR village = ANY (CAST(:own AS integer[])) OR town = ANY (CAST(:own AS integer[])))

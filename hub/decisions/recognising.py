@@ -32,6 +32,10 @@ class NotRecognised(BadRequest):
     problem, status = "not-recognised", 422
 
 
+class LockedUnknown(NotRecognised):
+    """文件设了打开密码，认不出是哪一类：请选择信息类别后再上传，随后输入密码。 The file has a password: choose its record type."""
+
+
 class Recognised(msgspec.Struct, frozen=True, kw_only=True):
     """A record type; and the month, where a returned workbook brings its own."""
 
@@ -74,7 +78,7 @@ def _tops(file: Path, settings: Settings) -> list[list[Cells]]:
         with closing(read_raw(file, limits)) as sheets:
             return list(_visible_tops(sheets))
     except UnreadableFile as unreadable:
-        raise NotRecognised() from unreadable
+        raise (LockedUnknown() if unreadable.code == "F_PASSWORD" else NotRecognised()) from unreadable
 
 
 def _visible_tops(sheets: Iterable[RawSheet]) -> Iterator[list[Cells]]:

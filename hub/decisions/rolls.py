@@ -49,6 +49,15 @@ class EmptyRoll(Conflict):
     problem = "empty-roll"
 
 
+class NoNumbers(BadRequest):
+    """名册里没有读到一个正确的身份证号，无法比对。请核对列名（如“身份证号”）和号码，可下载模板对照。
+
+    No correct identity number was read from this roll: check that column's header and its numbers.
+    """
+
+    problem = "no-numbers"
+
+
 class NotYourVillage(BadRequest):
     """这个村居不在本镇街。 This village is not one of yours."""
 
@@ -119,6 +128,8 @@ def compare_roll(
         raise
     if not roll.readable and not sure_nobody:
         raise EmptyRoll()
+    if roll.rows.height and roll.rows["id_no"].null_count() == roll.rows.height:
+        raise NoNumbers()
     with database.begin(reach_of(actor)) as connection:
         return _enter_comparison(connection, catalogue, actor, check, areas, roll, register)
 

@@ -19,10 +19,11 @@ from hub import audit
 from hub.casework import balance, rounds
 from hub.casework.round_reminding import remind_towns, towns_to_remind
 from hub.database import Database, driver, run_sql, utc_now
-from hub.errors import BadRequest
+from hub.errors import BadRequest, NotAllowed
 from hub.exchange.pipeline import catalogue_in_force
 from hub.jobs import queue, worker_is_alive
 from hub.operations.job_errors import telling_no_values
+from hub.registry.accounts import as_now
 from hub.registry.masking import mask_within
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import declares, require
@@ -52,11 +53,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def actor(self) -> Actor:
-        """Whoever asked, with the one right that the order needed when it was asked for."""
+        """Whoever asked; what they may do is looked up when it is done."""
         return Actor(
             name=self.name, organisation=self.organisation, kind=self.kind, door="panel", address=self.address,
-            rights=frozenset({Right.MANAGE_ROUND}),
+            rights=frozenset(),
         )  # fmt: skip
+
+    @property
+    def about(self) -> str:
+        return f"{'round' if self.what in OF_ROUNDS else 'balance'}/{self.month}"
 
 
 class OrderState(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +84,7 @@ def give_order(connection: Connection, settings: Settings, actor: Actor, order: 
         order, name=actor.name, organisation=actor.organisation, kind=actor.kind, address=actor.address,
         reason=mask_within(" ".join(order.reason.split())),
     )  # fmt: skip
-    about = f"{'round' if order.what in OF_ROUNDS else 'balance'}/{order.month}"
-    audit.record(connection, actor, Right.MANAGE_ROUND, about, what=f"ask-{order.what}", reason=asked.reason)
+    audit.record(connection, actor, Right.MANAGE_ROUND, asked.about, what=f"ask-{order.what}", reason=asked.reason)
     return _queue_order(connection, asked)
 
 
@@ -176,9 +180,23 @@ def carry_out_round_order(context: JobContext, order: dict[str, Any]) -> None:
         carry_out(tools["database"], tools["settings"], msgspec.convert(order, Order))
 
 
+def still_in_charge(database: Database, settings: Settings, asked: Actor, about: str) -> Actor:
+    """Whoever gave an order, as they are now; an order outlives neither their account nor their right: NotAllowed."""
+    try:
+        with database.begin() as connection:
+            actor = as_now(connection, asked, settings.accounts)
+            require(actor, Right.MANAGE_ROUND)
+    except NotAllowed:
+        with database.begin() as connection:
+            audit.record(connection, asked, Right.MANAGE_ROUND, about, "refused", why="no-longer-in-charge")
+        raise
+    return actor
+
+
 def carry_out(database: Database, settings: Settings, order: Order) -> None:
     """The act itself, which judges once more and writes its own audit line."""
-    now, month, actor, catalogue = utc_now(), order.month, order.actor, catalogue_in_force()
+    now, month, catalogue = utc_now(), order.month, catalogue_in_force()
+    actor = still_in_charge(database, settings, order.actor, order.about)
     if order.what == "draw":
         balance.draw_month(database, settings, catalogue, actor, month, now)
         return

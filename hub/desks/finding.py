@@ -38,7 +38,7 @@ from mappings.catalogue import Catalogue, RecordType
 
 A_GROUP = 20
 LONGEST = 60
-_NUMBERED = re.compile(r"[A-Za-z]{2}\d{4,8}(-[0-9A-Za-z]*)?")  # HR, ZM, SQ ...: the hub's own numbers
+_NUMBERED = re.compile(r"[A-Za-z]{2}\d{4,8}(-[0-9A-Za-z]{0,10})?")  # HR, ZM, SQ ...: the hub's own numbers
 _MONTH = re.compile(r"(?:(20\d{2})[-./年]?)?(0?[1-9]|1[0-2])月?")
 _SHARERS = (Right.READ_SHARING, Right.ASK_SLICE)
 _KEEPERS = (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from hub import audit
 from hub.database import driver, utc_now
+from hub.decisions.round_orders import still_in_charge
 from hub.desks.month_reminding import remind_unit, wanted_reminder
 from hub.exchange.pipeline import catalogue_in_force
 from hub.jobs import queue
@@ -21,7 +22,6 @@ from hub.registry.rights import declares, require
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
-_RIGHTS = frozenset({Right.MANAGE_ROUND, Right.READ_ALL_SUBMISSIONS})
 _on_the_callers_connection = JobManager(SyncPsycopgConnector())
 
 
@@ -37,9 +37,10 @@ class MonthAsked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def actor(self) -> Actor:
-        """Whoever asked, with the rights it took."""
+        """Whoever asked; what they may do is looked up when it is done."""
         return Actor(
-            name=self.name, organisation=self.bureau, kind=self.kind, door="panel", address=self.address, rights=_RIGHTS
+            name=self.name, organisation=self.bureau, kind=self.kind, door="panel", address=self.address,
+            rights=frozenset(),
         )  # fmt: skip
 
 
@@ -74,7 +75,8 @@ def carry_out_month_asking(context: JobContext, asked: dict[str, Any]) -> None:
     """Make the notice, judged once more."""
     tools: dict[str, Any] = context.additional_context
     one = msgspec.convert(asked, MonthAsked)
-    with telling_no_values(), tools["database"].begin() as connection:
-        remind_unit(
-            connection, tools["settings"], catalogue_in_force(), one.actor, one.organisation, one.month, utc_now()
-        )  # fmt: skip
+    database, settings, about = tools["database"], tools["settings"], f"board/{one.month}/{one.organisation}"
+    with telling_no_values():
+        actor = still_in_charge(database, settings, one.actor, about)
+        with database.begin() as connection:
+            remind_unit(connection, settings, catalogue_in_force(), actor, one.organisation, one.month, utc_now())

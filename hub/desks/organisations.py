@@ -20,6 +20,7 @@ from hub.registry.machine_identity import ApiKey
 from hub.registry.organisations import Organisation, load_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
+from hub.registry.scope import is_care_only
 from hub.registry.subscriptions import Subscription, list_subscriptions
 from hub.tables import subscription
 from mappings.catalogue import Catalogue, Mapping, RecordType
@@ -52,12 +53,15 @@ class UnitLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SentType(msgspec.Struct, frozen=True, kw_only=True):
-    """A record type an organisation sends: under which mapping, and when it last did."""
+    """A record type an organisation sends: under which mapping, and when it last did.
+
+    Of what is clinical by existing nobody else learns how often: None.
+    """
 
     record_type: RecordType
     mapping: Mapping | None
     last_sent_at: datetime | None
-    submissions: int
+    submissions: int | None
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +163,7 @@ def _sent_types(connection: Connection, actor: Actor, catalogue: Catalogue, its:
             record_type=one,
             mapping=catalogue.mapping_for(its.code, its.kind, one.code),
             last_sent_at=last.get(one.code, (None, 0))[0],  # type: ignore[arg-type]
-            submissions=last.get(one.code, (None, 0))[1],
+            submissions=None if is_care_only(one) and not _is_own(actor, its) else last.get(one.code, (None, 0))[1],
         )
         for one in catalogue.record_types.values()
         if one.enabled and {its.code, its.kind} & {*one.sources}

@@ -97,8 +97,11 @@ def blocking(connection: Connection, submission_id: UUID, record_type: RecordTyp
 _CHANGED = """
     SELECT l.seq, l.record_id, l.version, l.op, l.changed_fields,
            CASE WHEN l.op = 'new' THEN l.version ELSE l.version - 1 END AS target
-    FROM {d}.feed_batch b JOIN {d}.change_log l ON l.seq BETWEEN b.from_seq AND b.to_seq
-    WHERE b.submission_id = :undone AND l.op NOT IN ('reroute', 'relink', 'dispute', 'settle')
+    FROM {d}.change_log l
+    WHERE l.seq >= (SELECT min(b.from_seq) FROM {d}.feed_batch b WHERE b.submission_id = :undone)
+      AND l.seq <= (SELECT max(b.to_seq) FROM {d}.feed_batch b WHERE b.submission_id = :undone)
+      AND EXISTS (SELECT 1 FROM {d}.feed_batch b WHERE b.submission_id = :undone AND l.seq BETWEEN b.from_seq AND b.to_seq)
+      AND l.op NOT IN ('reroute', 'relink', 'dispute', 'settle')
       -- of whom was lawfully erased there is nothing to bring back
       AND NOT EXISTS (SELECT 1 FROM {d}.erased_version e WHERE e.record_id = l.record_id AND e.whole)
 """

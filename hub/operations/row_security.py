@@ -58,7 +58,7 @@ def guarded_tables(catalogue: Catalogue) -> list[str]:
 
 def policies(catalogue: Catalogue) -> Iterator[Policy]:
     """All of them: for the serving roles by table, and one for the owner and the worker on each."""
-    served = [*_ledger(), *_registry(), *_sharing(), *_people(), *_waiting(), *_rounds()]
+    served = [*_ledger(), *_kept_figures(catalogue), *_registry(), *_sharing(), *_people(), *_waiting(), *_rounds()]
     served += [*_log(catalogue), *_records(catalogue)]
     for table in dict.fromkeys(policy.table for policy in served):
         yield Policy(table=table, verb="ALL", roles="CURRENT_USER, hub_worker", rows="true")
@@ -105,6 +105,13 @@ def _ledger() -> Iterator[Policy]:
     yield Policy(table="header_choice", verb="ALL", roles=SERVING, rows=_OWN)
     yield Policy(table="sftp_event", verb="SELECT", roles=SERVING, rows=f"{_OWN} OR {_LEDGER}")
     yield Policy(table="sftp_event", verb="INSERT", roles=SERVING, rows=f"{_OWN} OR organisation = ''")
+
+
+def _kept_figures(catalogue: Catalogue) -> Iterator[Policy]:
+    """Counts of one's own; for who oversees of everybody, but not of what is clinical by existing."""
+    closed = ", ".join(f"'{code}'" for code, one in catalogue.record_types.items() if is_care_only(one))
+    shown = f"{_LEDGER} AND record_type <> ALL (ARRAY[{closed}]::text[])"
+    yield Policy(table="quality_figure", verb="SELECT", roles=SERVING, rows=f"{_OWN} OR {shown}")
 
 
 def _registry() -> Iterator[Policy]:

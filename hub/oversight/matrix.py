@@ -17,7 +17,8 @@ from hub import audit
 from hub.database import run_sql
 from hub.errors import BadRequest, NotFound
 from hub.oversight import matrix_sql as sql
-from hub.oversight.quality import MEASURES, Measure, read_quality
+from hub.oversight.quality import MEASURES, read_months
+from hub.oversight.quality_lists import Measure
 from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.month_calendar import read_month
 from hub.registry.organisations import Organisation, list_organisations
@@ -150,8 +151,10 @@ def list_behind(
     require(actor, Right.READ_ALL_SUBMISSIONS, Right.OPERATE)
     if asked.measure not in LISTED:
         raise BadRequest(f"measure: {asked.measure!r}; {' '.join(LISTED)}")
-    index = load_area_index(connection)
-    holder = _holder(asked.measure, whose, index)
+    index, units = load_area_index(connection), list_organisations(connection, settings.district)
+    holder = _holder(asked.measure, whose, index, units)
+    if part is not None and part not in {**catalogue.record_types, **catalogue.comparisons}:
+        raise NotFound()
     bound = _bound(settings, catalogue, asked.months) | {"whose": holder, "part": part, "after": after, "most": limit}
     with counting(connection, actor, ()):
         rows = run_sql(connection, sql.list_red(asked.measure), **bound)
@@ -160,7 +163,7 @@ def list_behind(
         connection, actor, Right.READ_ALL_SUBMISSIONS, f"matrix/{asked.measure}/{whose}",
         rows=len(rows), months=list(asked.months), part=part or "",
     )  # fmt: skip
-    name, name_en = _name_of(asked.measure, whose, index, list_organisations(connection, settings.district))
+    name, name_en = _name_of(asked.measure, whose, index, units)
     lines = tuple(_red_line(row, index) for row in rows)
     return RedLines(lines=lines, total=total, name=name, name_en=name_en)
 
@@ -198,11 +201,10 @@ def _quality_cells(
 ) -> list[Found]:
     measure = cast(Measure, asked.measure)
     found: list[Found] = []
-    for month in asked.months:
-        for one in read_quality(connection, actor, catalogue, settings.time_zone, month):
-            figure = one.figures.get(measure)
-            if figure is not None and figure.denominator:
-                found.append((one.organisation, month, one.record_type, figure.against, figure.denominator))
+    for one in read_months(connection, actor, catalogue, settings.time_zone, asked.months):
+        figure = one.figures.get(measure)
+        if figure is not None and figure.denominator:
+            found.append((one.organisation, one.month, one.record_type, figure.against, figure.denominator))
     return found
 
 
@@ -226,12 +228,12 @@ def _int(counted: object) -> int:
 # ---- whose ----
 
 
-def _holder(measure: str, key: str, index: AreaIndex) -> str:
-    """Whose lines a key means in the statements: an area's id, or a unit's code."""
-    if measure not in OF_TOWNS:
+def _holder(measure: str, key: str, index: AreaIndex, units: Sequence[Organisation]) -> str:
+    """Whose lines a key means in the statements: an area's id, or a unit's code. What nobody is called is not repeated."""
+    if measure not in OF_TOWNS and any(one.code == key for one in units):
         return key
-    if key not in index.codes:
-        raise NotFound(key)
+    if measure not in OF_TOWNS or key not in index.codes:
+        raise NotFound()
     return str(index.codes[key])
 
 

@@ -6,9 +6,8 @@ Nothing here gives a value away: a figure is a count, a row behind it a place in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, get_args
-from uuid import UUID
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection
@@ -17,14 +16,14 @@ from hub import audit
 from hub.database import run_sql
 from hub.errors import BadRequest, ClinicalBoundary, NotFound
 from hub.oversight import quality_sql as sql
+from hub.oversight.quality_lists import MEASURES as MEASURES
+from hub.oversight.quality_lists import Asked, FigureRow, count_reasons, list_rows, whole
+from hub.oversight.quality_lists import Measure as Measure
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.registry.scope import Scope, counting, is_care_only, oversees
 from mappings.catalogue import Catalogue, RecordType
 
-Measure = Literal["completeness", "completed", "logic", "accuracy", "timeliness"]  # completed: as things are today
-MEASURES: tuple[Measure, ...] = get_args(Measure)
-_ABOUT_VALUES = ("differs", "order")  # comparisons that say that a value is wrong, not that a record is missing
 SMALLEST_SHOWN = 5  # of records that are clinical by existing (hub.exchange.small_cells)
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 _OVERSEER = (Right.READ_ALL_SUBMISSIONS, Right.OPERATE, Right.SYSTEM)
@@ -65,61 +64,17 @@ class FigureKey(msgspec.Struct, frozen=True, kw_only=True):
     measure: Measure
 
 
-class FigureRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A row that counts against a figure: where it stands and what is wrong, never a value."""
-
-    receipt: str
-    row_no: int
-    sheet_row: int | None = None
-    record_id: UUID | None = None
-    empty: tuple[str, ...] = ()  # base items without a value
-    codes: tuple[str, ...] = ()  # row errors
-    fields: tuple[str, ...] = ()  # where they are
-    days_late: int = 0
-    verdict: str = ""  # a town's
-    check: str = ""  # the comparison that was closed with a correction
-
-    @property
-    def weight(self) -> int:
-        """How much of the figure this row is: its empty cells, otherwise itself."""
-        return len(self.empty) or 1
-
-
 class FigureRows(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the rows behind a figure; ``total`` is how many there are in all."""
+    """A page of the rows behind a figure; ``total`` and ``reasons`` say how many there are in all, and why.
+
+    The rows are as they are now, how many there are as it was when the figures were last kept.
+    """
 
     rows: tuple[FigureRow, ...]
     total: int
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the statements share."""
-
-    catalogue: Catalogue
-    zone: str  # the district's clock, on which days are cut
-    month: str
-    organisation: str | None = None
-
-    @property
-    def binds(self) -> dict[str, Any]:
-        return {"month": self.month, "organisation": self.organisation}
-
-    @property
-    def judging(self) -> dict[str, Any]:
-        rules = self.catalogue.quality
-        checks = [code for code, one in self.catalogue.comparisons.items() if one.kind in _ABOUT_VALUES]
-        verdicts = [*rules.confirmed, *rules.contradicted]
-        return {"verdicts": verdicts, "contradicted": list(rules.contradicted), "checks": checks, "zone": self.zone}
-
-    @property
-    def verified(self) -> bool:
-        """Whether towns send verdicts here."""
-        known = self.catalogue.record_types.get(sql.VERIFICATION)
-        return known is not None and known.enabled
-
-    @property
-    def logic(self) -> dict[str, Any]:
-        return {"codes": list(self.catalogue.quality.logic)}
+    reasons: tuple[tuple[str, int], ...] = ()  # the most frequent first, and of how many rows
+    next: str | None = None  # where the following page begins
+    kept_at: datetime | None = None  # None: counted now
 
 
 def figure(numerator: int, denominator: int, target: float) -> Figure:
@@ -147,10 +102,33 @@ def read_quality(
     record_type: str | None = None,
 ) -> list[Quality]:
     """The month's figures: of one's own organisation, for who oversees of all; what was sent and stands."""
+    return read_months(connection, actor, catalogue, zone, [month], organisation, record_type)
+
+
+def read_months(
+    connection: Connection,
+    actor: Actor,
+    catalogue: Catalogue,
+    zone: str,
+    months: Sequence[str],
+    organisation: str | None = None,
+    record_type: str | None = None,
+) -> list[Quality]:
+    """The figures of several months: as they were last kept (``kept_at``), counted now where none are kept."""
     require(actor, *_OWN, *_OVERSEER, Right.READ_MEASURES)
-    asked = Asked(catalogue=catalogue, zone=zone, month=_month(month), organisation=_whose(actor, organisation))
+    whose = _whose(actor, organisation)
+    of_months = [Asked(catalogue=catalogue, zone=zone, month=_month(one), organisation=whose) for one in months]
     with counting(connection, actor, _opened(actor, catalogue)):
-        return list(_qualities(connection, actor, asked, record_type))
+        if of_months and _reads_kept(connection, actor, of_months[0]) is not None:
+            return list(_kept_qualities(connection, actor, of_months, record_type or None))
+        return [one for asked in of_months for one in _live_qualities(connection, actor, asked, record_type or None)]
+
+
+def kept_at(connection: Connection, catalogue: Catalogue, zone: str) -> datetime | None:
+    """As of when the figures are; None: they are counted whenever they are asked for."""
+    rules = Asked(catalogue=catalogue, zone=zone, month="").rules
+    found = run_sql(connection, "SELECT counted_at FROM {d}.quality_head WHERE rules = :rules", rules=rules)
+    return found[0][0] if found else None  # type: ignore[return-value]
 
 
 def open_figure(
@@ -159,13 +137,14 @@ def open_figure(
     catalogue: Catalogue,
     zone: str,
     key: FigureKey,
-    after: int = 0,
+    after: str = "",
     limit: int = 100,
     reason: str = "",
 ) -> FigureRows:
-    """The rows that count against one figure, behind the first ``after``; that they were read is noted.
+    """The rows that count against one figure, behind ``after`` (a page's ``next``); that they were read is noted.
 
-    ``reason``: only those of one of the figure's reasons (``read_reasons``).
+    ``reason``: only those of one of the figure's reasons: an item that is empty, the code of a row error, days late (up
+    to 3, 7, 30 or more), what a town found or the comparison that was closed with a correction.
     """
     require(actor, *_OWN, *_OVERSEER)
     if not _may_open(actor, key.organisation):
@@ -173,34 +152,22 @@ def open_figure(
     record_type = _type_of(catalogue, actor, key)
     asked = Asked(catalogue=catalogue, zone=zone, month=_month(key.month), organisation=key.organisation)
     with counting(connection, actor, _opened(actor, catalogue)):
-        found = _rows_behind(connection, asked, record_type, key.measure, {"after": after, "most": limit}, reason)
+        counts, counted_at = _reasons_behind(connection, actor, asked, record_type, key.measure)
+        rows, following = list_rows(connection, asked, record_type, key.measure, after, limit, reason)
     audit.record(
         connection,
         actor,
         Right.READ_QUALITY,
         f"quality/{key.organisation}/{key.record_type}/{key.month}",
         measure=key.measure,
-        rows=len(found.rows),
+        rows=len(rows),
         after=after,
-        digest=audit.digest_of(f"{row.receipt}/{row.row_no}" for row in found.rows),
+        digest=audit.digest_of(f"{row.receipt}/{row.row_no}" for row in rows),
     )
-    return found
-
-
-def read_reasons(
-    connection: Connection, actor: Actor, catalogue: Catalogue, zone: str, key: FigureKey
-) -> list[tuple[str, int]]:
-    """Why a figure is not all of them, the most frequent reason first, and of how many rows: items that are empty, codes of
-    row errors, days late (up to 3, 7, 30 or more), what a town found or the comparison that was closed with a correction."""
-    require(actor, *_OWN, *_OVERSEER)
-    if not _may_open(actor, key.organisation):
-        raise NotFound()
-    record_type = _type_of(catalogue, actor, key)
-    asked = Asked(catalogue=catalogue, zone=zone, month=_month(key.month), organisation=key.organisation)
-    with counting(connection, actor, _opened(actor, catalogue)):
-        listed, binds, _ = _list_of(connection, asked, record_type, key.measure)
-        rows = run_sql(connection, sql.count_reasons(listed, key.measure), **binds, **_WHOLE)
-    return [(str(reason), _int(many)) for reason, many in rows]
+    return FigureRows(
+        rows=rows, total=counts.get(reason, 0), next=following, kept_at=counted_at,
+        reasons=tuple(sorted(((code, many) for code, many in counts.items() if code), key=lambda one: (-one[1], one[0]))),
+    )  # fmt: skip
 
 
 # ---- whose, and of what ----
@@ -244,7 +211,7 @@ def _may_have_figures(actor: Actor, record_type: RecordType, organisation: str) 
 # ---- the figures ----
 
 
-class _Counts(msgspec.Struct, frozen=True, kw_only=True):
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What the statement counted for one organisation and type, in its order."""
 
     records: int = 0
@@ -256,23 +223,74 @@ class _Counts(msgspec.Struct, frozen=True, kw_only=True):
     contradicted: int = 0
 
 
-def _qualities(connection: Connection, actor: Actor, asked: Asked, only: str | None) -> Iterator[Quality]:
-    came = run_sql(connection, sql.COUNT_ROWS, **asked.binds, **asked.logic)
-    lines = [(str(whose), str(code), _int(rows), _int(wrong)) for whose, code, rows, wrong in came]
-    chosen = [line for line in lines if only in (None, "", line[1])]
-    counts = _count(connection, asked, list(dict.fromkeys(line[1] for line in chosen)))
-    for whose, code, rows, wrong in chosen:
-        shown = _may_have_figures(actor, asked.catalogue.record_types[code], whose)
-        yield Quality(
-            organisation=whose,
-            record_type=code,
-            month=asked.month,
-            received=rows if shown or not 0 < rows < SMALLEST_SHOWN else None,
-            figures=_figures(asked, code, counts.get((code, whose), _Counts()), rows, wrong) if shown else {},
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One organisation's month of one record type, as it was counted."""
+
+    organisation: str
+    record_type: str
+    month: str
+    received: int
+    wrong: int  # of them
+    counts: Counts
+
+
+def count_lines(connection: Connection, asked: Asked, only: Iterable[str] | None = None) -> list[Line]:
+    """The month's lines as they are now, of these record types."""
+    came = run_sql(connection, sql.COUNT_ROWS, **asked.binds, **asked.logic, types=None if only is None else list(only))
+    lines = [(str(whose), str(code), whole(rows), whole(wrong)) for whose, code, rows, wrong in came]
+    counts = _count(connection, asked, list(dict.fromkeys(code for _, code, _, _ in lines)))
+    return [
+        Line(
+            organisation=whose, record_type=code, month=asked.month, received=rows, wrong=wrong,
+            counts=counts.get((code, whose), Counts()),
         )
+        for whose, code, rows, wrong in lines
+    ]  # fmt: skip
 
 
-def _count(connection: Connection, asked: Asked, codes: list[str]) -> dict[tuple[str, str], _Counts]:
+def _live_qualities(connection: Connection, actor: Actor, asked: Asked, only: str | None) -> Iterator[Quality]:
+    for line in count_lines(connection, asked, None if only is None else [only]):
+        its = asked.catalogue.record_types[line.record_type]
+        yield _quality_of(asked.catalogue, line, shown=_may_have_figures(actor, its, line.organisation))
+
+
+def _quality_of(catalogue: Catalogue, line: Line, *, shown: bool) -> Quality:
+    return Quality(
+        organisation=line.organisation,
+        record_type=line.record_type,
+        month=line.month,
+        received=line.received if shown or not 0 < line.received < SMALLEST_SHOWN else None,
+        figures=figures_of(catalogue, line) if shown else {},
+    )
+
+
+# ---- as they were kept (hub.oversight.quality_keeping) ----
+
+
+def _reads_kept(connection: Connection, actor: Actor, asked: Asked) -> datetime | None:
+    """As of when; a care organisation that oversees others has more than is kept for whoever does."""
+    if actor.kind == "care" and oversees(actor):
+        return None
+    return kept_at(connection, asked.catalogue, asked.zone)
+
+
+def _kept_qualities(
+    connection: Connection, actor: Actor, of_months: Sequence[Asked], only: str | None
+) -> Iterator[Quality]:
+    catalogue, whose = of_months[0].catalogue, of_months[0].organisation
+    closed = [code for code, one in catalogue.record_types.items() if is_care_only(one)] if oversees(actor) else []
+    binds = {"months": [one.month for one in of_months], "organisation": whose, "only": only, "closed": closed}
+    for month, organisation, code, received, wrong, *counted in run_sql(connection, sql.KEPT, **binds):
+        counts = Counts(**dict(zip(Counts.__struct_fields__, map(whole, counted), strict=True)))
+        line = Line(
+            organisation=str(organisation), record_type=str(code), month=str(month), received=whole(received),
+            wrong=whole(wrong), counts=counts,
+        )  # fmt: skip
+        if line.record_type in catalogue.record_types:
+            yield _quality_of(catalogue, line, shown=line.record_type not in closed)
+
+
+def _count(connection: Connection, asked: Asked, codes: list[str]) -> dict[tuple[str, str], Counts]:
     """By type and organisation; a type without fields to count has none."""
     rules = asked.catalogue.quality
     chosen = [(asked.catalogue.record_types[code], rules.of(code)) for code in codes]
@@ -280,81 +298,38 @@ def _count(connection: Connection, asked: Asked, codes: list[str]) -> dict[tuple
         return {}
     run_sql(connection, sql.PLAN)
     counted = run_sql(connection, sql.count_records(chosen, asked.verified), **asked.binds, **asked.judging)
-    names = _Counts.__struct_fields__
+    names = Counts.__struct_fields__
     return {
-        (str(code), str(whose)): _Counts(**dict(zip(names, map(_int, found), strict=True)))
+        (str(code), str(whose)): Counts(**dict(zip(names, map(whole, found), strict=True)))
         for code, whose, *found in counted
     }
 
 
-def _figures(asked: Asked, code: str, counts: _Counts, rows: int, wrong: int) -> dict[Measure, Figure]:
-    rules = asked.catalogue.quality
-    cells = counts.records * len(rules.of(code).items)
+def figures_of(catalogue: Catalogue, line: Line) -> dict[Measure, Figure]:
+    """The line's figures by the catalogue's rules."""
+    rules, counts = catalogue.quality, line.counts
+    cells = counts.records * len(rules.of(line.record_type).items)
     of_all: dict[Measure, tuple[int, int]] = {
         "completeness": (cells - counts.empty, cells),
         "completed": (cells - counts.empty_today, cells),
-        "logic": (rows - wrong, rows),
+        "logic": (line.received - line.wrong, line.received),
         "accuracy": (counts.judged - counts.contradicted, counts.judged),
         "timeliness": (counts.dated - counts.late, counts.dated),
     }
     return {measure: figure(*pair, rules.target(measure)) for measure, pair in of_all.items()}
 
 
-def _int(counted: object) -> int:
-    return int(str(counted))
-
-
 # ---- the rows behind them ----
 
 
-def _rows_behind(
-    connection: Connection, asked: Asked, record_type: RecordType, measure: Measure, page: dict[str, int], reason: str
-) -> FigureRows:
-    listed, binds, read = _list_of(connection, asked, record_type, measure)
-    if not reason:
-        return _page_of(run_sql(connection, listed, **binds, **page), read)
-    chosen = sql.list_of_reason(listed, measure)
-    return _page_of(
-        run_sql(connection, chosen, **binds, **_WHOLE, reason=reason, skip=page["after"], take=page["most"]), read
-    )
-
-
-_WHOLE: dict[str, int | None] = {"after": 0, "most": None}
-
-
-def _list_of(
-    connection: Connection, asked: Asked, record_type: RecordType, measure: Measure
-) -> tuple[str, dict[str, Any], Callable[[tuple[Any, ...]], FigureRow]]:
-    """The statement that lists what counts against a figure, what it is bound to, and how its rows are read."""
-    binds, rules = asked.binds, asked.catalogue.quality.of(record_type.code)
-    if measure == "logic":
-        return sql.list_contradictory(record_type), binds | asked.logic, _contradictory
-    if measure == "timeliness":
-        return sql.list_late(record_type, rules), binds | {"zone": asked.zone}, _late
-    if measure == "accuracy":
-        run_sql(connection, sql.PLAN)
-        return sql.list_contradicted(record_type, asked.verified), binds | asked.judging, _contradicted
-    version = "x" if measure == "completeness" else "c"
-    return sql.list_lacking(record_type, rules.items, version), binds, _lacking
-
-
-def _page_of(found: list[tuple[Any, ...]], read: Callable[[tuple[Any, ...]], FigureRow]) -> FigureRows:
-    return FigureRows(rows=tuple(map(read, found)), total=found[0][-1] if found else 0)
-
-
-def _lacking(row: tuple[Any, ...]) -> FigureRow:
-    return FigureRow(receipt=row[0], row_no=row[1], record_id=row[2], empty=tuple(row[3]))
-
-
-def _late(row: tuple[Any, ...]) -> FigureRow:
-    return FigureRow(receipt=row[0], row_no=row[1], record_id=row[2], days_late=row[3])
-
-
-def _contradicted(row: tuple[Any, ...]) -> FigureRow:
-    return FigureRow(receipt=row[0], row_no=row[1], record_id=row[2], verdict=row[3], check=row[4])
-
-
-def _contradictory(row: tuple[Any, ...]) -> FigureRow:
-    return FigureRow(
-        receipt=row[0], row_no=row[1], sheet_row=row[2], codes=tuple(row[3]), fields=tuple(filter(None, row[4]))
-    )
+def _reasons_behind(
+    connection: Connection, actor: Actor, asked: Asked, record_type: RecordType, measure: Measure
+) -> tuple[dict[str, int], datetime | None]:
+    """How many rows there are, of no reason and of each; as kept, where that is."""
+    as_of = _reads_kept(connection, actor, asked)
+    if as_of is None:
+        return count_reasons(connection, asked, record_type, measure), None
+    binds = {"type": record_type.code, "measure": measure}
+    found = run_sql(connection, sql.KEPT_REASONS, **asked.binds, **binds)
+    kept: dict[str, int] = found[0][0] if found and found[0][0] else {}  # type: ignore[assignment]
+    return kept, as_of

@@ -7,12 +7,21 @@ A record counts once, in the month of the submission that carried its first vers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from hub.tables.version_sql import event_day
 from mappings.catalogue import RecordType, TypeQuality
 
 VERIFICATION = "town_verification"
 Over = Callable[[str], str]  # a column over the version of this alias
+
+
+class Listed(NamedTuple):
+    """The rows that count against a figure: the tables named before, and what is selected from them."""
+
+    tables: str
+    rows: str
+
 
 # Bound: :month :organisation (NULL = all) :zone; :codes of row errors; :verdicts :contradicted :checks.
 
@@ -31,7 +40,7 @@ def sent(record_type: RecordType | None = None) -> str:
 
     Held rows that were let pass come in a submission of their own: they had ``arrived`` with another, of its ``kind``.
     """
-    of_type = f" AND s.record_type = '{record_type.code}'" if record_type else ""
+    of_type = f" AND s.record_type = '{record_type.code}' AND {_NOT_YET_READ}" if record_type else ""
     return (
         "sent AS MATERIALIZED (SELECT s.submission_id, s.organisation, s.record_type, s.receipt_number, s.received,"
         " s.kind <> 'release' AS arrived, CASE s.kind WHEN 'release' THEN (SELECT o.kind FROM {d}.submission o"
@@ -39,6 +48,10 @@ def sent(record_type: RecordType | None = None) -> str:
         " FROM {d}.submission s WHERE s.period = :month"
         f" AND (CAST(:organisation AS text) IS NULL OR s.organisation = :organisation){of_type} AND {counted('s')})"
     )
+
+
+# Where a page of a list begins; NULL: the first.
+_NOT_YET_READ = "(CAST(:receipt AS text) IS NULL OR s.receipt_number >= :receipt)"
 
 
 def first_versions(record_type: RecordType, first: str, now: Over) -> str:
@@ -114,47 +127,50 @@ def _firsts(of_types: Iterable[tuple[str, str]]) -> str:
     return f"one AS MATERIALIZED ({' UNION ALL '.join(below)})"
 
 
-def list_lacking(record_type: RecordType, items: tuple[str, ...], version: str) -> str:
+def list_lacking(record_type: RecordType, items: tuple[str, ...], version: str) -> Listed:
     """The records that lack an item in their first version (``x``) or today (``c``), with the items."""
     if version == "x":
-        of_each = first_versions(record_type, f"{named(items, 'x')} AS empty", _nothing)
+        of_each = first_versions(
+            record_type, f"{named(items, 'x')} AS empty", lambda _: f"{lacking(items, 'x')} AS many"
+        )
     else:
-        of_each = first_versions(record_type, "NULL", lambda today: f"{named(items, today)} AS empty")
-    return _page(
-        f"WITH {sent(record_type)}, one AS ({of_each})",
-        "empty",
-        "one WHERE cardinality(empty) > 0",
-    )
+        of_each = first_versions(
+            record_type, "NULL", lambda today: f"{named(items, today)} AS empty, {lacking(items, today)} AS many"
+        )
+    return Listed(sent(record_type), f"{_PLACE}, empty FROM ({of_each}) first WHERE many > 0")
 
 
-def list_late(record_type: RecordType, rules: TypeQuality) -> str:
+def list_late(record_type: RecordType, rules: TypeQuality) -> Listed:
     """The records that were recorded later than allowed, and by how many days."""
     of_each = first_versions(record_type, f"{days_late(record_type, rules)} AS late", _nothing)
-    return _page(f"WITH {sent(record_type)}, one AS ({of_each})", "late", "one WHERE kind = 'regular' AND late > 0")
+    return Listed(sent(record_type), f"{_PLACE}, late FROM ({of_each}) first WHERE kind = 'regular' AND late > 0")
 
 
 def _nothing(_: str) -> str:
     return "NULL"
 
 
-def _page(before: str, shown: str, of: str) -> str:
+_PLACE = "SELECT receipt_number, row_no, record_id"
+
+
+def page_of(listed: Listed, measure: str, *, one_reason: bool) -> str:
+    """The next of them behind a place; of one reason those that have it. No more is read than the page has."""
+    having = f" AND :reason = ANY ({_REASONS[measure]})" if one_reason else ""
     return (
-        f"{before} SELECT receipt_number, row_no, record_id, {shown}, count(*) OVER () AS rows FROM {of}"
-        " ORDER BY receipt_number, row_no, record_id OFFSET :after LIMIT :most"
+        f"WITH {listed.tables} SELECT listed.* FROM ({listed.rows}) listed"
+        " WHERE (CAST(:receipt AS text) IS NULL OR (listed.receipt_number, listed.row_no) > (:receipt, :row))"
+        f"{having} ORDER BY listed.receipt_number, listed.row_no LIMIT :most"
     )
 
 
 # ---- accuracy: what towns found, and what a comparison was closed with ----
 
 
-def list_contradicted(record_type: RecordType, verified: bool) -> str:
+def list_contradicted(record_type: RecordType, verified: bool) -> Listed:
     """The records of which the latest judgement is that they are wrong."""
     firsts = [(record_type.code, first_versions(record_type, "NULL", _nothing))]
-    return _page(
-        f"WITH {sent(record_type)}, {_said(verified)}, {_firsts(firsts)}, {_JUDGED}",
-        "verdict, check_code",
-        "one JOIN judged USING (record_id) WHERE wrong",
-    )
+    tables = f"{sent(record_type)}, {_said(verified)}, {_firsts(firsts)}, {_JUDGED}"
+    return Listed(tables, f"{_PLACE}, verdict, check_code FROM one JOIN judged USING (record_id) WHERE wrong")
 
 
 def _said(verified: bool) -> str:
@@ -196,16 +212,17 @@ COUNT_ROWS = f"""
     SELECT s.organisation, s.record_type, coalesce(sum(s.received) FILTER (WHERE s.arrived), 0),
            coalesce(sum(wrong.rows) FILTER (WHERE s.arrived), 0)
     FROM sent s LEFT JOIN LATERAL (SELECT count(*) AS rows FROM ({_CONTRADICTORY}) each) wrong ON true
+    WHERE CAST(:types AS text[]) IS NULL OR s.record_type = ANY (CAST(:types AS text[]))
     GROUP BY s.organisation, s.record_type ORDER BY s.organisation, s.record_type
     """
 
 
-def list_contradictory(record_type: RecordType) -> str:
+def list_contradictory(record_type: RecordType) -> Listed:
     """The rows in which cells contradict one another."""
-    return (
-        f"WITH {sent(record_type)} SELECT s.receipt_number, wrong.row_no, wrong.sheet_row, wrong.codes, wrong.fields,"
-        f" count(*) OVER () AS rows FROM sent s JOIN LATERAL ({_CONTRADICTORY}) wrong ON s.arrived"
-        " ORDER BY s.receipt_number, wrong.row_no OFFSET :after LIMIT :most"
+    return Listed(
+        sent(record_type),
+        "SELECT s.receipt_number, wrong.row_no, wrong.sheet_row, wrong.codes, wrong.fields"
+        f" FROM sent s JOIN LATERAL ({_CONTRADICTORY}) wrong ON s.arrived",
     )
 
 
@@ -213,28 +230,46 @@ def list_contradictory(record_type: RecordType) -> str:
 
 _DAYS = "CASE WHEN {days} <= 3 THEN '3' WHEN {days} <= 7 THEN '7' WHEN {days} <= 30 THEN '30' ELSE 'more' END"
 _REASONS = {
-    "completeness": "one.empty",
-    "completed": "one.empty",
-    "logic": "one.codes",
-    "timeliness": f"ARRAY[{_DAYS.format(days='one.late')}]",
-    "accuracy": "ARRAY[coalesce(nullif(one.verdict, ''), one.check_code)]",
+    "completeness": "listed.empty",
+    "completed": "listed.empty",
+    "logic": "listed.codes",
+    "timeliness": f"ARRAY[{_DAYS.format(days='listed.late')}]",
+    "accuracy": "ARRAY[coalesce(nullif(listed.verdict, ''), listed.check_code)]",
 }
 
 
-def count_reasons(listed: str, measure: str) -> str:
-    """Each reason that the listed rows have, and how many of them have it, the most frequent first."""
+def count_reasons(listed: Listed, measure: str) -> str:
+    """How many rows there are, of no reason; each reason and how many rows have it, the most frequent first."""
     return (
-        f"SELECT reason, count(*) AS many FROM ({listed}) one, unnest({_REASONS[measure]}) AS reason"
-        " GROUP BY reason ORDER BY many DESC, reason"
+        f"WITH {listed.tables}, listed AS MATERIALIZED ({listed.rows})"
+        " SELECT '' AS reason, count(*) AS many FROM listed UNION ALL"
+        f" (SELECT reason, count(*) AS many FROM listed, unnest({_REASONS[measure]}) AS reason"
+        " GROUP BY reason ORDER BY many DESC, reason)"
     )
 
 
-def list_of_reason(listed: str, measure: str) -> str:
-    """Those of the listed rows that have this reason."""
-    return (
-        f"SELECT * FROM (SELECT one.*, count(*) OVER () AS of_reason FROM ({listed}) one"
-        f" WHERE :reason = ANY ({_REASONS[measure]})) chosen ORDER BY receipt_number, row_no OFFSET :skip LIMIT :take"
-    )
+# ---- as they were kept ----
+
+# What is clinical by existing is kept for its sender alone: whoever oversees is told how many rows came, no more.
+KEPT = f"""
+    SELECT month, organisation, record_type, received, wrong, records, empty, empty_today, dated, late, judged,
+           contradicted FROM {{d}}.quality_figure
+     WHERE month = ANY (CAST(:months AS text[])) AND record_type <> ALL (CAST(:closed AS text[]))
+       AND (CAST(:organisation AS text) IS NULL OR organisation = :organisation)
+       AND (CAST(:only AS text) IS NULL OR record_type = :only)
+    UNION ALL
+    SELECT s.period, s.organisation, s.record_type, coalesce(sum(s.received) FILTER (WHERE s.kind <> 'release'), 0),
+           0, 0, 0, 0, 0, 0, 0, 0 FROM {{d}}.submission s
+     WHERE s.period = ANY (CAST(:months AS text[])) AND s.record_type = ANY (CAST(:closed AS text[]))
+       AND (CAST(:organisation AS text) IS NULL OR s.organisation = :organisation)
+       AND (CAST(:only AS text) IS NULL OR s.record_type = :only) AND {counted("s")}
+     GROUP BY s.period, s.organisation, s.record_type
+     ORDER BY month, organisation, record_type
+    """
+KEPT_REASONS = (
+    "SELECT behind -> CAST(:measure AS text) FROM {d}.quality_figure"
+    " WHERE month = :month AND organisation = :organisation AND record_type = :type"
+)
 
 
 # Estimates know nothing of which records a month has: sorting both sides costs more than all the rest, and compiling a

@@ -30,14 +30,18 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     state: str = ""
 
 
-def list_accounts(connection: Connection, actor: Actor, wanted: Wanted | None = None) -> list[Account]:
-    """Accounts by login, the first 500; a data officer's list is that of their own organisation."""
+def list_accounts(
+    connection: Connection, actor: Actor, wanted: Wanted | None = None, after: str = "", limit: int = LONGEST_LIST
+) -> list[Account]:
+    """Accounts by login, the first 500 behind ``after``; a data officer's list is that of their own organisation."""
     require(actor, Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.OPERATE, Right.ASK_OWN_ACCESS)
     conditions = _conditions(wanted or Wanted(), utc_now())
     if not _sees_all(actor):
         conditions.append(account.c.organisation == actor.organisation)
+    if after:
+        conditions.append(account.c.login > after)
     query = select(account, func.cardinality(account.c.recovery_digests).label("recovery_codes")).where(*conditions)
-    rows = connection.execute(query.order_by(account.c.login).limit(LONGEST_LIST))
+    rows = connection.execute(query.order_by(account.c.login).limit(limit))
     return [msgspec.convert(row, Account, from_attributes=True) for row in rows]
 
 

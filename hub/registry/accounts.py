@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hub import audit
 from hub.database import new_uuid, utc_now
-from hub.errors import BadRequest, Conflict, NotFound
+from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
 from hub.registry.organisations import Organisation, find_organisation, load_organisation
 from hub.registry.passwords import (
     ADMINISTRATORS,
@@ -183,6 +183,15 @@ def who_acts(
         return None
     its = find_organisation(connection, row.organisation)
     return (_actor(_account(row), its, door, policy, address), its) if its and its.enabled else None
+
+
+def as_now(connection: Connection, asked: Actor, policy: AccountPolicy) -> Actor:
+    """Whoever asked for something earlier, with the rights of now; NotAllowed once their account or unit is another's."""
+    row = _row(connection, asked.name)
+    found = who_acts(connection, row.account_id, asked.door, policy, asked.address) if row else None
+    if found is None or found[0].organisation != asked.organisation:
+        raise NotAllowed()
+    return found[0]
 
 
 def _actor(its: Account, organisation: Organisation, door: str, policy: AccountPolicy, address: str) -> Actor:

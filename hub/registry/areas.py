@@ -68,6 +68,15 @@ class AreaIndex(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the area lies in the town; any area does when no town is given."""
         return town is None or self.town_of.get(area_id) == town
 
+    def full_name(self, code: str) -> str:
+        """Town and village of a code as people say it; the code itself where it is not of this district."""
+        area_id = self.codes.get(code)
+        if area_id is None:
+            return code
+        town = self.town_of.get(area_id)
+        above = self.name_of.get(town, "") if town is not None and town != area_id else ""
+        return above + self.name_of.get(area_id, code)
+
     def named(self, name: str, town: int | None = None) -> tuple[int, ...]:
         """Areas of this name, in the town if one is given."""
         return tuple(each for each in self.names.get(name, ()) if self.within(each, town))

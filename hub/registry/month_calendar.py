@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from hub.errors import BadRequest
 from hub.settings import RoundPolicy
 
-_MONTH = re.compile(r"^[0-9]{4}-(0[1-9]|1[0-2])\Z")
+_MONTH = re.compile(r"^[1-8][0-9]{3}-(0[1-9]|1[0-2])\Z")  # years around which a calendar can count
 
 
 def read_month(month: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, tuple_, update
 
 from hub import audit
 from hub.database import district_of, new_uuid, utc_now
@@ -131,15 +131,23 @@ def ask(connection: Connection, actor: Actor, act: str, object: str, content: di
     return _load(connection, request_id)
 
 
-def list_requests(connection: Connection, actor: Actor, state: str | None = None) -> list[Request]:
-    """Those waiting and decided, newest first: all for who confirms, one's own for who asks."""
+def list_requests(
+    connection: Connection, actor: Actor, state: str | None = None, *,
+    before: tuple[datetime, UUID] | None = None, limit: int | None = None,
+) -> list[Request]:  # fmt: skip
+    """Those waiting and decided, newest first: all for who confirms, one's own for who asks.
+
+    ``before``: when it was asked for and the id of the last one that was seen.
+    """
     require(actor, Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)
     query = select(access_request).order_by(access_request.c.asked_at.desc(), access_request.c.request_id.desc())
     if not actor.may(Right.MANAGE_ACCOUNTS):
         query = query.where(access_request.c.asked_by == actor.name)
     if state:
         query = query.where(access_request.c.state == state)
-    return [_request(row) for row in connection.execute(query)]
+    if before:
+        query = query.where(tuple_(access_request.c.asked_at, access_request.c.request_id) < tuple_(*before))
+    return [_request(row) for row in connection.execute(query.limit(limit))]
 
 
 def see_request(connection: Connection, actor: Actor, request_id: UUID) -> Request:

@@ -23,6 +23,7 @@ from hub.settings import AccountPolicy
 from hub.tables import account, web_session
 
 Level = Literal["password", "full"]  # password: the second factor is still missing
+Asked = Literal["by-hand", "by-itself", "on-a-wall"]  # by a person, or by a page that refreshes itself
 HALF_WAY = timedelta(minutes=5)  # from the password to the second factor
 _TOUCH_EVERY = timedelta(seconds=30)  # a page with polling would otherwise write at every request
 _LONGEST_BROWSER = 120
@@ -82,21 +83,28 @@ def open_session(
     return value
 
 
-def find_session(connection: Connection, value: str, now: datetime, policy: AccountPolicy = _USUAL) -> Session | None:
-    """The living session of a cookie's value; None if unknown, idle too long, too old, or its account is disabled."""
+def find_session(
+    connection: Connection, value: str, now: datetime, policy: AccountPolicy = _USUAL, asked: Asked = "by-hand"
+) -> Session | None:
+    """The living session of a cookie's value; None if unknown, idle too long, too old, or its account is disabled.
+
+    What a page asks by itself keeps no session alive; what hangs on a wall is shown until the session's end, idle or not.
+    """
+    living = () if asked == "on-a-wall" else (web_session.c.last_seen_at > now - _idle(policy),)
     row = connection.execute(
         select(web_session, account.c.must_change_password)
         .join(account, account.c.account_id == web_session.c.account_id)
         .where(
             web_session.c.session_digest == _digest(value),
             web_session.c.expires_at > now,
-            web_session.c.last_seen_at > now - _idle(policy),
             account.c.disabled.is_(False),
+            *living,
         )
     ).one_or_none()
     if row is None:
         return None
-    if now - row.last_seen_at > _TOUCH_EVERY:
+    touched = asked == "by-hand" and now - row.last_seen_at > _TOUCH_EVERY
+    if touched:
         _touch(connection, value, now)
     return Session(
         session_id=row.session_id,
@@ -104,7 +112,7 @@ def find_session(connection: Connection, value: str, now: datetime, policy: Acco
         token=row.content.decode(),
         level=row.level,
         must_change_password=row.must_change_password,
-        last_seen_at=row.last_seen_at,
+        last_seen_at=now if touched else row.last_seen_at,
     )
 
 
@@ -128,10 +136,9 @@ def close_sessions_at(connection: Connection, organisation: str) -> int:
     return connection.execute(delete(web_session).where(web_session.c.account_id.in_(its))).rowcount
 
 
-def remove_dead_sessions(connection: Connection, now: datetime, policy: AccountPolicy = _USUAL) -> int:
-    """Delete what no cookie can open any more; how many."""
-    dead = (web_session.c.expires_at <= now) | (web_session.c.last_seen_at <= now - _idle(policy))
-    return connection.execute(delete(web_session).where(dead)).rowcount
+def remove_dead_sessions(connection: Connection, now: datetime) -> int:
+    """Delete what no cookie can open any more; how many. What is only idle may still hang on a wall."""
+    return connection.execute(delete(web_session).where(web_session.c.expires_at <= now)).rowcount
 
 
 # ---- one's own ----

@@ -24,7 +24,7 @@ from hub.database import run_sql, set_reach
 from hub.errors import NotAllowed
 from hub.exchange.small_cells import SMALLEST_SHOWN
 from hub.people.seeing import close
-from hub.registry.areas import load_area_index
+from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.hunting_together import other_slices, refuse_hunting_together
 from hub.registry.masking import View, kind_of, mask_field
 from hub.registry.organisations import load_organisation
@@ -263,14 +263,18 @@ def _sample(
     if standing == "bureau":
         close(connection, viewer)
     view: View = "own" if standing == "provider" else "oversight"
+    areas = load_area_index(connection)
     return tuple(
-        SampleRow(record_id=str(record_id), cells=tuple(_read(field, payload, view) for field in fields))
+        SampleRow(record_id=str(record_id), cells=tuple(_read(field, payload, view, areas) for field in fields))
         for record_id, payload in rows
     )
 
 
-def _read(field: Field, payload: object, view: View) -> str:
-    return "" if field.clinical else mask_field(cast(dict[str, Any], payload).get(field.name), field, view)
+def _read(field: Field, payload: object, view: View, areas: AreaIndex) -> str:
+    if field.clinical:
+        return ""
+    shown = mask_field(cast(dict[str, Any], payload).get(field.name), field, view)
+    return areas.full_name(shown) if field.type == "area" else shown
 
 
 # ---- what to look at twice ----

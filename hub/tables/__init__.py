@@ -33,6 +33,7 @@ from hub.tables.people import (
     person_search,
     verification,
 )
+from hub.tables.quality import quality_figure, quality_head
 from hub.tables.registry import area, area_version, organisation
 from hub.tables.rounds import (
     balance,
@@ -122,6 +123,8 @@ __all__ = [
     "person_pair",
     "person_profile",
     "person_search",
+    "quality_figure",
+    "quality_head",
     "resident_stock",
     "roll_check",
     "roll_item",

@@ -191,6 +191,7 @@ comparison_item = Table(
         "check_code",
         postgresql_where=text("state = 'open'"),
     ),
+    Index("ix_comparison_item_newest", "opened_at", "item_id", postgresql_where=text("state = 'open'")),
     Index("ix_comparison_item_person", "person_id"),
     schema=DISTRICT,
 )

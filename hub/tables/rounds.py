@@ -85,6 +85,8 @@ round_item = Table(
     UniqueConstraint("round_id", "town", "record_id", name="uq_round_item_record"),
     Index("ix_round_item_number", "round_id", "town", "number"),
     Index("ix_round_item_record", "record_id"),
+    # how far rounds are is counted without a look at the lines
+    Index("ix_round_item_tally", "round_id", "town", "village", "state", "result", "due_on", "answered_at"),
     schema=DISTRICT,
 )
 

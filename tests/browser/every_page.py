@@ -18,6 +18,7 @@ _ON_THE_WAY = (
     "/density/{density:str}",
     "/sign-in",
     "/second-factor",
+    "/help",
 )  # a step, or nothing for who is signed in
 _IN_A_PAGE = ("/submissions/{submission_id:uuid}/progress", "/submissions/new/templates")  # fetched into another
 _DOWNLOAD = re.compile(r"\.(xlsx|csv|json|pdf)$|/templates/\{file|/file$|^/audit/export$|/pictures/")
@@ -67,6 +68,7 @@ class Walk:
     matrix: Matrix
     who: Asking
     places: list[Place]
+    known: frozenset[str] = frozenset()  # templates somebody else has opened
     visited: dict[str, str] = field(default_factory=dict)  # address -> template
     links: dict[str, str] = field(default_factory=dict)  # where to -> the page it stands on
     downloaded: set[str] = field(default_factory=set)
@@ -92,7 +94,12 @@ class Walk:
                 waiting.extend(self._left(looks))
 
     def _wanted(self, place: Place, looks: Counter[str]) -> bool:
-        return place.route.open_to(self.who) and looks[place.template] < _LOOKS.get(place.template, 1)
+        return place.route.open_to(self.who) and looks[place.template] < self._looks_of(place)
+
+    def _looks_of(self, place: Place) -> int:
+        """Who comes first looks at pages of every kind, those who come later at two."""
+        most = _LOOKS.get(place.template, 1)
+        return min(most, 2) if place.template in self.known else most
 
     def is_linked(self, href: str) -> bool:
         """Whether a page led here, or it is where everybody begins."""
@@ -116,14 +123,20 @@ class Walk:
         return [(place, href) for place, href in fresh if href not in self.visited][:1]
 
     def own_address(self, place: Place) -> str:
-        own = self.who.organisation
+        """Of one's own; nobody owns a person, and whoever may judge them may judge anybody."""
+        own = "labour" if place.template.endswith("/identity") else self.who.organisation
         return address(place.route, self.matrix, own) + query_of(place.route, own)
 
 
 def sign_in_as(page: Page, who: Asking, language: str = "zh") -> None:
-    """The account's session, without typing its password again; of the protocol's ways only this knows ``__Host-``."""
+    """The account's session, without typing its password again."""
+    keep_session(page, who.headers["Cookie"].removeprefix("__Host-sid="), language)
+
+
+def keep_session(page: Page, value: str, language: str = "zh") -> None:
+    """In the browser's own jar; of the protocol's ways only this knows ``__Host-``."""
     session = page.context.new_cdp_session(page)
-    kept = {"__Host-sid": who.headers["Cookie"].removeprefix("__Host-sid="), "__Host-lang": language}
+    kept = {"__Host-sid": value, "__Host-lang": language}
     for name, value in kept.items():
         cookie = {
             "name": name,

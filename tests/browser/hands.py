@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Literal
 
 from playwright.sync_api import Browser, FileChooser, Locator, Page, expect
+from sqlalchemy import select
 
+from hub.database import utc_now
+from hub.registry.sessions import open_session
+from hub.tables import account
 from tests.browser.conftest import Site
+from tests.browser.every_page import keep_session
 from tests.browser.test_every_page import TELL
-from tests.doors import PASSWORD
+from tests.doors import PASSWORD, Hub
 
 Way = Literal["mouse", "keyboard", "plain"]
 Name = str | re.Pattern[str]
 WAYS: tuple[Way, ...] = ("mouse", "keyboard", "plain")
-SUBMISSION = re.compile(r"/submissions/[0-9a-f-]{36}(\?repeated=true)?$")
+SUBMISSION = re.compile(r"/submissions/[0-9a-f-]{36}(\?repeated=true)?(#main)?$")
 _PATIENCE = 60_000  # milliseconds until the worker has done its part
 _WHERE_FOCUS_IS = """one => document.activeElement === one ? "here"
     : document.activeElement.type === "radio" && document.activeElement.name === one.name ? "group"
@@ -51,7 +56,7 @@ class Counted:
         return self.page.get_by_role("link", name=name).first
 
     def button(self, name: Name) -> Locator:
-        return self.page.get_by_role("button", name=name, exact=True).first
+        return self.page.locator("main").get_by_role("button", name=name, exact=True).first
 
     def field(self, label: Name) -> Locator:
         return self.page.locator("main").get_by_label(label).first
@@ -93,6 +98,14 @@ class Counted:
 
     def wait_for(self, target: Locator) -> None:
         expect(target).to_be_visible(timeout=_PATIENCE)
+
+    def load_until(self, target: Locator) -> None:
+        """What a page shows that does not look again by itself."""
+        until = time.monotonic() + _PATIENCE / 1000
+        while not target.is_visible():
+            assert time.monotonic() < until, f"{target} never came: {self.page.inner_text('main')}"
+            self.page.wait_for_timeout(200)
+            self.page.reload()
 
 
 class Keyboard(Counted):
@@ -153,7 +166,7 @@ class Keyboard(Counted):
         self.actions += 1
         self.reach(target)
         with self.page.expect_file_chooser() as asked:
-            self.strike("Enter")
+            self.strike("Space")
         self._give(asked.value, path)
 
 
@@ -161,26 +174,43 @@ class Plain(Counted):
     """No script runs: whoever waits for something loads the page again."""
 
     def wait_for(self, target: Locator) -> None:
-        until = time.monotonic() + _PATIENCE / 1000
-        while not target.is_visible():
-            assert time.monotonic() < until, f"{target} never came: {self.page.inner_text('main')}"
-            self.page.wait_for_timeout(200)
-            self.page.reload()
+        self.load_until(target)
 
 
 _HANDS: dict[Way, type[Counted]] = {"mouse": Counted, "keyboard": Keyboard, "plain": Plain}
 
 
-def hand_of(browser: Browser, site: Site, login: str, way: Way = "mouse", password: str = PASSWORD) -> Counted:
-    """Somebody at a browser of their own, signed in; what the page's policy refuses is heard as a complaint."""
-    window = {"width": 1280, "height": 860}
+def hand_of(browser: Browser, site: Site, login: str, way: Way = "mouse") -> Counted:
+    """Somebody at a browser of their own, at their inbox; what the page's policy refuses is heard as a complaint.
+
+    Who has only the keyboard signs in with it; the others' sessions are opened for them: the door has tests of its own.
+    """
+    hand = _HANDS[way](page_of(browser, site, way))
+    if way == "keyboard":
+        hand.sign_in(login)
+    else:
+        keep_session(hand.page, _session_of(site.hub, login))
+        hand.page.goto("/")
+        hand.begin()
+    return hand
+
+
+def page_of(browser: Browser, site: Site, way: Way = "mouse") -> Page:
+    """A browser of their own, where nobody is signed in."""
     context = browser.new_context(
-        base_url=site.address, locale="zh-CN", viewport=window, java_script_enabled=way != "plain",  # type: ignore[arg-type]
-    )  # fmt: skip
+        base_url=site.address,
+        locale="zh-CN",
+        viewport={"width": 1280, "height": 860},
+        java_script_enabled=way != "plain",
+    )
     context.set_default_timeout(30_000)
     page = context.new_page()
     page.add_init_script(TELL)
     site.watch(page)
-    hand = _HANDS[way](page)
-    hand.sign_in(login, password)
-    return hand
+    return page
+
+
+def _session_of(hub: Hub, login: str) -> str:
+    with hub.served.begin() as connection:
+        account_id = connection.execute(select(account.c.account_id).where(account.c.login == login)).scalar_one()
+        return open_session(connection, account_id, utc_now())

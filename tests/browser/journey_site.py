@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.database import Database, run_sql
 from hub.embedded import Cluster
@@ -17,6 +17,14 @@ from mappings.catalogue import Catalogue
 from tests.browser.conftest import Site, _served, _working
 from tests.conftest import clone_template, execute
 from tests.doors import Hub, founded_hub
+
+
+class AuditTold(NamedTuple):
+    """One line of the audit: what was done, with what outcome, and its facts."""
+
+    act: str
+    outcome: str
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,20 @@ class Ground:
         )
         return self.rows(statement, one=id_in(place))[0]
 
-    def audited(self, actor: str, object: str) -> list[tuple[str, str, dict[str, Any]]]:
-        """Act, outcome and facts of this account's lines about a thing, the oldest first."""
-        statement = (
-            "SELECT act, outcome, facts FROM admin.audit WHERE actor = :actor AND object LIKE :object ORDER BY audit_id"
-        )
-        return [tuple(row) for row in self.rows(statement, actor=actor, object=object)]  # type: ignore[misc]
+    def audited(self, actor: str, object: str) -> list[AuditTold]:
+        return audited(self.hub, actor, object)
+
+
+def audited(hub: Hub, actor: str, object: str) -> list[AuditTold]:
+    """This account's lines about a thing (% for any), as the auditor's connection reads them, the oldest first."""
+    statement = (
+        "SELECT act, outcome, facts FROM {d}.audit WHERE actor = :actor AND object LIKE :object ORDER BY audit_id"
+    )
+    database = Database(hub.settings.audit_url or "", hub.settings.district)
+    with database.begin() as connection:
+        found = run_sql(connection, statement, actor=actor, object=object)
+    database.close()
+    return [AuditTold(*row) for row in found]  # type: ignore[arg-type]
 
 
 def id_in(place: str) -> str:

@@ -5,35 +5,40 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Response
 
 _RAW = re.compile(
     r"\{\{|\}\}|\{%|%\(\w+\)s|\bundefined\b|\bNaN\b|\[object |&(?:amp|lt|gt|#\d+);|(?<![\w ])None(?![\w ])"
 )
 _ERRORS = ("系统出错", "无权访问", "找不到这个页面", "请求无法完成", "Something went wrong")
-_LOOK = """() => {
-    const shapeOf = (roots, keep) => {
+_LOOK = """(served) => {
+    const SAME = /^(class|aria-current|data-.*|checked|selected|value|required|(min|max)(length)?|autocomplete|download)$/;
+    const shapeOf = (roots) => {
         const found = new Set();
         const name = (one) => one ? one.localName + [...one.classList].sort().map((c) => "." + c).join("") : "";
         for (const root of roots) for (const one of [root, ...root.querySelectorAll("*")]) {
-            if (!keep(one)) continue;
-            const said = one.getAttributeNames().filter((a) => a !== "class" && a !== "aria-current");
+            const said = one.getAttributeNames().filter((a) => !SAME.test(a));
             const kinds = ["role", "type", "scope"].map((a) => one.getAttribute(a) || "");
             found.add([name(one.parentElement), name(one), said.sort(), kinds].join(" "));
         }
-        return [...found].sort().join("|");
+        return [...found];
     };
+    const told = (page) => [...page.querySelectorAll("h1")].map((one) => one.textContent.replace(/\\s+/g, " ").trim())
+        .concat([...page.querySelectorAll("table")].map((one) => String(one.rows.length)));
     const main = document.querySelector("main");
     const headings = [...document.querySelectorAll("h1,h2,h3,h4,h5,h6")].map((one) => one.localName);
+    const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
     return {
         lang: document.documentElement.lang,
         title: document.title,
         mains: document.querySelectorAll("main").length,
         headings: [...document.querySelectorAll("h1")].map((one) => one.innerText.trim()),
         text: document.body.innerText,
-        rows: [...document.querySelectorAll("table")].map((one) => one.rows.length),
-        inside: shapeOf(main ? [main] : [], () => true) + headings.filter((h, at) => h !== headings[at - 1]).join(),
-        around: shapeOf([document.body], (one) => !main || !main.contains(one)),
+        twice: ids.filter((one, at) => ids.indexOf(one) !== at),
+        told: told(document),
+        served: told(new DOMParser().parseFromString(served, "text/html")),
+        inside: shapeOf(main ? [main] : []),
+        kinds: shapeOf([document.body]).concat(headings.filter((h, at) => h !== headings[at - 1]).join()),
     };
 }"""
 _OVERFLOW = """() => {
@@ -72,9 +77,10 @@ _COVERED = """() => {
 }"""
 
 
-def look_at(page: Page) -> dict[str, Any]:
-    """lang, title, mains, headings, text, rows of each table; inside and around: which kinds of elements there are."""
-    seen: dict[str, Any] = page.evaluate(_LOOK)
+def look_at(page: Page, answer: Response | None = None) -> dict[str, Any]:
+    """lang, title, mains, headings, text; told and served: headings and rows, as they stand and as the hub sent them;
+    kinds: of elements, by tag, class, attributes and what each is in."""
+    seen: dict[str, Any] = page.evaluate(_LOOK, answer.text() if answer else "")
     return seen
 
 
@@ -88,18 +94,23 @@ def faults_of(seen: dict[str, Any], status: int, lang: str = "zh-CN", sheets: bo
         f"title {seen['title']}": not seen["title"].split("·")[0].strip(),
         f"lang {seen['lang']}": seen["lang"] != lang,
         f"{seen['mains']} main": seen["mains"] != 1,
+        f"id used twice {seen['twice']}": bool(seen["twice"]),
         f"raw text {_RAW.findall(seen['text'])}": _RAW.search(seen["text"]) is not None,
     }
     return [fault for fault, there in faults.items() if there]
 
 
-def faults_in_small_windows(page: Page) -> list[str]:
-    """A narrow screen, and 1280 x 800 at 200 %: nothing hangs over the edge, the focus is always in sight."""
-    before, found = page.viewport_size, []
-    for width, height in ((1024, 700), (640, 400)):
-        page.set_viewport_size({"width": width, "height": height})
-        found += [f"at {width} px: {one}" for one in page.evaluate(_OVERFLOW)]
-    found += [f"at 200 %: {one}" for one in page.evaluate(_COVERED)]
+def faults_of_width(page: Page) -> list[str]:
+    """Nothing hangs over the edge."""
+    found: list[str] = page.evaluate(_OVERFLOW)
+    return found
+
+
+def faults_at_twice_the_size(page: Page) -> list[str]:
+    """1280 x 800 at 200 %: nothing hangs over the edge, the focus is always in sight."""
+    before = page.viewport_size
     assert before is not None
+    page.set_viewport_size({"width": 640, "height": 400})
+    found = [f"at 200 %: {one}" for script in (_OVERFLOW, _COVERED) for one in page.evaluate(script)]
     page.set_viewport_size(before)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from hub import jobs
 from hub.casework.challenges import Raised, raise_challenges
@@ -23,11 +24,13 @@ from hub.registry.scope import reach_of
 from hub.registry.slice_definition import SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, create_subscription
 from hub.sharing.certificates import issue_certificate
+from hub.sharing.entry_keeping import begin_version
+from hub.sharing.requests import draft_request
 from mappings.catalogue import Catalogue
 from tests.comparison_cases import cancelled, died, employed, on_roll
 from tests.district import GUANGMING, actor
 from tests.doors import OTHER_TOWN, THIS_MONTH, TOWN, csv_of, identity_number, move_in, open_account
-from tests.licensed import JOBS, MOVES, ask
+from tests.licensed import JOBS, MOVES, ask, wanted
 from tests.matrix_hub import Asking, Matrix, new_asking
 from tests.noticed import tell
 from tests.office_files import encrypted, large_enough_to_encrypt
@@ -50,8 +53,9 @@ STAFF = (
     ("sweep-auditor", "auditor", "bureau", "bureau"),
     ("sweep-machine", "integrator", POLICE, "department"),
 )  # fmt: skip
-CLERK, OFFICER, CARE = (
+CLERK, DATA, OFFICER, CARE = (
     actor(POLICE, "department_clerk", name="sweep-clerk"),
+    actor(POLICE, "data_officer", name="sweep-data"),
     actor(TOWN, "town_officer", name="sweep-town"),
     actor("mch_station", "care_worker", name="sweep-care", kind="care"),
 )
@@ -101,8 +105,12 @@ def _send(matrix: Matrix, who: Actor, content: bytes, name: str, **told: Any) ->
 def _ask_for_slices(matrix: Matrix, catalogue: Catalogue) -> None:
     """Asked of the police and by them; one subscription of theirs, with a certificate."""
     ask(matrix.hub, catalogue, MOVES)
-    ask(matrix.hub, catalogue, JOBS, who=actor(POLICE, "data_officer", name="sweep-data"), title="就业人员")
+    ask(matrix.hub, catalogue, JOBS, who=DATA, title="就业人员")
     ask(matrix.hub, catalogue, MOVES, who=OFFICER, title="本街道迁入")
+    hub, now = matrix.hub, utc_now()
+    with hub.served.begin(reach_of(DATA)) as connection:  # begun and not handed in
+        draft_request(connection, hub.settings, catalogue, DATA, "new", "", wanted(JOBS, title="草稿"), now)
+        begin_version(connection, hub.settings, DATA, catalogue, "hukou_move_in", "职责调整", now)
     reader = actor(POLICE, "integrator", name="sweep-machine")
     context = FeedContext(catalogue, Keyring.load(matrix.hub.settings.home))
     with matrix.hub.served.begin(reach_of(SYSTEM_ACTOR)) as connection:
@@ -123,8 +131,7 @@ def _ask_for_access(matrix: Matrix) -> None:
     with matrix.hub.served.begin() as connection:
         who = actor("bureau", "system_administrator", name="sweep-system")
         requests.ask(connection, who, "open_account", "lixin", asked, "新入职人员")
-        who = actor(POLICE, "data_officer", name="sweep-data")
-        requests.ask(connection, who, "reset_password", "spare-clerk", {}, "忘记密码")
+        requests.ask(connection, DATA, "reset_password", "spare-clerk", {}, "忘记密码")
 
 
 def _compare_roll(town: Town) -> None:
@@ -163,8 +170,8 @@ def _answer_lines(matrix: Matrix, catalogue: Catalogue) -> None:
         found = run_sql(connection, "SELECT record_id, source FROM {d}.rec_employment LIMIT 1")
         raised = [
             Raised(
-                kind="untrue", record_type="employment", record_id=record, raised_by=POLICE, raised_by_name="sweep-clerk",
-                against=str(source), reason="查无此就业登记",
+                kind="untrue", record_type="employment", record_id=UUID(str(record)), raised_by=POLICE,
+                raised_by_name="sweep-clerk", against=str(source), reason="查无此就业登记",
             )
             for record, source in found
         ]  # fmt: skip

@@ -26,8 +26,6 @@ def ground(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.Temp
 
 def measure(ground: Ground, browser: Browser, task: Task, folder: Path) -> Measured:
     hand = hand_of(browser, ground.site, task.login)
-    hand.page.goto("/")
-    hand.begin()
     task.walk(hand, folder)
     measured = Measured(task, hand.actions, hand.seconds)
     hand.page.context.close()

@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site, sign_in
+from tests.browser.journey_site import audited
 from tests.browser.test_journeys import counts, send, wait_until_final
+from tests.decisions import read
 from tests.doors import HEADERS, csv_of, identity_number, move_in, open_account
 
 pytestmark = pytest.mark.browser
@@ -56,7 +58,12 @@ def test_a_workbook_goes_back_and_forth_until_every_row_is_in(page: Page, site: 
     wait_until_final(page)
     assert counts(page) == [4, 2, 2, 0, 0]
     expect(page.locator(".thread li")).to_have_count(2)
-    expect(page.locator(".alert-box.done")).to_have_text("没有差错。")
+    expect(page.locator(".alert-box.done")).to_contain_text("没有差错。")
+    ledger = read(site.hub, "SELECT state, received, accepted, unchanged FROM {d}.submission ORDER BY received_at")
+    assert ledger == [("merged", 4, 2, 0), ("merged", 4, 2, 2)]
+    assert read(site.hub, "SELECT count(*) FROM {d}.rec_hukou_move_in") == [(4,)]
+    taken = [one.facts["sha256"] for one in audited(site.hub, "gongan", "submission/%") if "record_type" in one.facts]
+    assert len(taken) == len({*taken}) == 2
 
 
 def test_columns_are_explained_once_and_a_colleague_releases_what_is_unusual(

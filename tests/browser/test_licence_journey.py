@@ -18,6 +18,8 @@ from hub.registry.api_keys import issue_key
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR
 from mappings.catalogue import Catalogue
 from tests.browser.conftest import Site, sign_in
+from tests.browser.journey_site import audited
+from tests.decisions import read
 from tests.district import GUANGMING
 from tests.doors import THIS_MONTH, identity_number, open_account
 from tests.staged import stage
@@ -130,3 +132,22 @@ def test_a_slice_is_asked_for_approved_pulled_taken_along_signed_for_and_account
     expect(auditor.locator("table")).to_contain_text("云岭区人社局")
     expect(auditor.locator("table")).to_contain_text(TERMS["purpose"])
     assert "周美丽" not in auditor.content()
+    shared_in_the_register(site, code, number)
+
+
+def shared_in_the_register(site: Site, code: str, number: str) -> None:
+    """Asked for, approved by name, taken away under a number, signed for: each as a row and as a line of the audit."""
+    assert read(
+        site.hub, "SELECT r.state, r.asked_by, a.state, a.answered_by FROM {d}.licence_request r"
+        " JOIN {d}.licence_answer a USING (request_id) WHERE r.subscription_code = :code", code=code,
+    ) == [("approved", "renshe-sj", "approved", "gongan-sj")]  # fmt: skip
+    assert read(
+        site.hub, "SELECT form, rows, made_by FROM {d}.slice_export WHERE export_no = :number", number=number
+    ) == [("xlsx", 1, "renshe")]
+    taken = [one.facts for one in audited(site.hub, "renshe", code) if one.act == "pull-slice"]
+    assert [facts["rows"] for facts in taken if facts.get("export_no") == number] == [1]
+    assert [
+        one.outcome for one in audited(site.hub, "gongan-sj", "licence-request/%") if one.facts["how"] == "approved"
+    ] == ["done"]
+    looked = [one for one in audited(site.hub, "shenji", "person/%") if one.act == "read-disclosures"]
+    assert looked and all("周美丽" not in str(one.facts) for one in looked)

@@ -81,7 +81,7 @@ def test_a_file_with_errors_is_mended_in_the_page_and_accepted(
     assert ground.submission(sent) == ("regular", "merged", 3, 1, 0, 0, 2)
     hand.click(hand.link("在网页上改"))
     hand.arrive(re.compile(r"/correct$"))
-    hand.write(hand.page.locator(".bad-cells, .cells").get_by_label("公民身份号码"), identity_number(first + 1))
+    hand.write(hand.page.locator(".cells").get_by_label("公民身份号码"), identity_number(first + 1))
     hand.write(hand.page.locator(".cells").get_by_label("迁入日期"), f"{THIS_MONTH}-02")
     hand.click(hand.button("送出改好的行并取得回执"))
     hand.arrive(SUBMISSION)
@@ -135,6 +135,7 @@ def test_a_town_gives_its_verdicts_and_the_bureau_closes_the_month(browser: Brow
     bureau.write(bureau.field(re.compile("照样输入月份")), month)
     bureau.click(bureau.button("关闭"))
     bureau.arrive(re.compile(r"\?done=close$"))
+    bureau.load_until(bureau.page.locator(".round-state", has_text="已结束"))
     closed_in_the_register(ground, month)
     bureau.page.context.close()
 
