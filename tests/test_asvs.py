@@ -216,9 +216,8 @@ def test_no_redirect_leads_to_another_host(hub: Hub, client: Client, target: str
     enter(hub, client, "gongan")
     answers += [client.get(each, follow_redirects=False) for each in asked[2:]]
     for answer in answers:
-        target = answer.headers["location"]
-        assert answer.status_code == 303 and target.startswith("/") and "evil" not in target[:12]
-        assert not target.startswith(("//", "/\\", "/\t"))
+        assert answer.status_code == 303 and re.match(r"/(?![/\\\t])", answer.headers["location"])
+        assert "evil" not in answer.headers["location"][:12]
 
 
 FORM_KINDS = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
@@ -326,7 +325,8 @@ PUBLIC = {
 def test_nothing_else_is_answered_without_signing_in(hub: Hub, client: Client) -> None:
     """No hidden way in, no forgotten-password page, no secret question."""
     assert {one.name for one in routes_of(hub.app) if Right.PUBLIC in one.rights} == PUBLIC
-    assert {*re.findall(r'<input[^>]*name="(\w+)"', client.get("/sign-in").text)} == {"token", "next", "login", "password"}
+    fields = re.findall(r'<input[^>]*name="(\w+)"', client.get("/sign-in").text)
+    assert {*fields} == {"token", "next", "login", "password"}
 
 
 # ---- chapter 7: sessions ----

@@ -116,7 +116,12 @@ def judge(connection: Connection, months: Months) -> None:
 def close_difference(connection: Connection, months: Months) -> None:
     ((record, _),) = records_of(connection, "hukou_move_in")
     side = {"record_type": "hukou_move_in", "record_id": str(record), "role": "person", "source": "public_security"}
-    item = {"item_id": new_uuid(), "check_code": "death_date_differs", "subject": "x", "organisation": "public_security"}
+    item = {
+        "item_id": new_uuid(),
+        "check_code": "death_date_differs",
+        "subject": "x",
+        "organisation": "public_security",
+    }
     now = {name: utc_now() for name in ("opened_at", "last_seen_at", "closed_at")}
     facts = {"areas": [], "sides": [side], "state": "closed", "evidence": "corrected: 已更正"}
     connection.execute(insert(comparison_item).values(item | now | facts))
@@ -134,7 +139,9 @@ def test_what_happens_to_a_record_of_an_old_month_is_found(
     with database.begin() as connection:
         change(connection, months)  # type: ignore[operator]
         old = [one for one in live(connection, catalogue) if one.month == "2026-08"]
-        assert old != [one for one in kept(connection, catalogue) if one.month == "2026-08"]  # it does change the figure
+        assert old != [
+            one for one in kept(connection, catalogue) if one.month == "2026-08"
+        ]  # it does change the figure
     assert agrees(database, app_database, catalogue)
 
 

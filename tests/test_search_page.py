@@ -170,7 +170,16 @@ def test_who_may_not_look_for_persons_is_not_sent_there(search: Search) -> None:
     assert 'href="/people"' not in shown.text
 
 
-@pytest.mark.parametrize("number", [OWN, "ZM20261123-187826FF", "HR20261123-187826FF", "999001001001", "2026-10"])
+NUMBERS = {
+    "own": OWN,
+    "proof": "ZM20261123-187826FF",
+    "receipt": "HR20261123-187826FF",
+    "area": "999001001001",
+    "month": "2026-10",
+}
+
+
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
 def test_a_number_of_the_hub_names_no_person(number: str) -> None:
     assert not names_a_person(number)
 

@@ -28,6 +28,7 @@ from hub.demo.run import run as run_demo
 from hub.embedded import Cluster, Urls
 from hub.keyring import Keyring
 from hub.operations.provisioning import provision
+from hub.oversight.quality_keeping import keep_quality_figures
 from hub.registry.organisations import load_organisation
 from hub.registry.permissions import ROLES
 from hub.registry.sessions import open_session
@@ -136,6 +137,7 @@ def district_of(cluster: Cluster, home: Path, catalogue: Catalogue, people: int)
         staff = _sign_in_all(connection)
     worker = Database(settings.worker_url or "", settings.district)
     with worker.begin() as connection:
+        keep_quality_figures(connection, catalogue, settings.time_zone)  # as the worker does every minute
         more = {who.organisation: [*more_addresses(connection, who.organisation)] for who in staff}
     worker.close()
     yield District(app, (served, audit), staff, more)

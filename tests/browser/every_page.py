@@ -24,7 +24,7 @@ _IN_A_PAGE = ("/submissions/{submission_id:uuid}/progress", "/submissions/new/te
 _DOWNLOAD = re.compile(r"\.(xlsx|csv|json|pdf)$|/templates/\{file|/file$|^/audit/export$|/pictures/")
 _LOOKS = {
     "/submissions/{submission_id:uuid}": 7,
-    "/licences/{request_id:uuid}": 3,
+    "/licences/{request_id:uuid}": 5,
     "/access-requests/{request_id:uuid}": 2,
 }
 _KINDS = {"uuid": "[0-9a-f-]{36}", "int": "[0-9]+", "str": "[^/]+"}
@@ -97,9 +97,9 @@ class Walk:
         return place.route.open_to(self.who) and looks[place.template] < self._looks_of(place)
 
     def _looks_of(self, place: Place) -> int:
-        """Who comes first looks at pages of every kind, those who come later at two."""
+        """Who comes first looks at files of every kind, those who come later at two."""
         most = _LOOKS.get(place.template, 1)
-        return min(most, 2) if place.template in self.known else most
+        return 2 if most > 5 and place.template in self.known else most
 
     def is_linked(self, href: str) -> bool:
         """Whether a page led here, or it is where everybody begins."""
