@@ -225,7 +225,7 @@ def derive_profiles(context: JobContext, timestamp: int) -> None:
 
 
 @declares(Right.SYSTEM)
-@queue.periodic(cron="* * * * *")
+@queue.periodic(cron="*/5 * * * *")
 @queue.task(name="keep_quality", pass_context=True, queueing_lock="keep_quality")
 def keep_quality(context: JobContext, timestamp: int) -> None:
     """Quality figures of what was touched since are counted anew."""
