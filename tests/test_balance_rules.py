@@ -13,7 +13,7 @@ import pytest
 from litestar.testing import TestClient
 from typer.testing import CliRunner
 
-from admin import balance_page
+from admin.lists import balance_people
 from hub.__main__ import app
 from hub.casework.balance import (
     DoesNotClose,
@@ -344,4 +344,4 @@ def sheet_rows(book: bytes) -> list[tuple[object, ...]]:
 
 
 def test_every_reason_has_words_on_the_page() -> None:
-    assert set(balance_page.WHYS) == set(WHYS)
+    assert set(balance_people.WHYS) == set(WHYS)
