@@ -11,11 +11,14 @@ from litestar.testing import TestClient
 
 from admin.handbooks import HANDBOOKS, PLACE, TASKS, help_path, read_handbook
 from admin.navigation import pages_of
+from admin.pages import TEMPLATES
 from hub.database import Database
 from hub.registry.permissions import ROLES, Actor
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 from tests.doors import founded_hub
+
+CATALOGUE = TEMPLATES.parent / "locale" / "en.po"
 
 
 @pytest.fixture
@@ -54,6 +57,13 @@ def test_a_handbook_shows_pictures_and_pages_that_exist(code: str, client: TestC
     }
     assert [one for one in named if not any(path.startswith(one) for path in routes)] == []
     assert len({task.anchor for task in read_handbook(code).tasks}) == len(read_handbook(code).tasks)
+
+
+@pytest.mark.parametrize("code", HANDBOOKS)
+def test_what_a_handbook_tells_to_press_is_written_on_a_page(code: str) -> None:
+    on_pages = set(re.findall(r'^msgid "(.*)"$', CATALOGUE.read_text("utf-8"), re.M))
+    told = re.findall(r"\*\*([^*]+)\*\*", (PLACE / f"{code}.md").read_text("utf-8"))
+    assert [one for one in told if one not in on_pages] == []
 
 
 def test_help_is_open_before_signing_in_and_shows_nothing_else(client: TestClient[Litestar]) -> None:
