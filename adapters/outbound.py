@@ -11,6 +11,7 @@ environment and packed answers are not followed, used or unpacked.
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -87,7 +88,8 @@ class Outbound:
         self._targets = frozenset(map(_read_target, allowed_hosts))
         self._networks = tuple(map(ip_network, allowed_networks))
         self._resolve, self._seconds, self._largest_answer = resolve, seconds, largest_answer
-        self._verify = httpx.create_ssl_context(verify=verify, trust_env=False)
+        trusted = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+        self._verify = httpx.create_ssl_context(verify=trusted, trust_env=False)
 
     def post(self, url: str, content: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """Send; CallRefused before anything is sent, CallFailed when no whole answer came in time."""

@@ -246,13 +246,16 @@ def _unprivileged_account() -> tuple[int, int] | None:
 
 
 def _reachable_base(home: Path, account: tuple[int, int] | None) -> Path:
-    """``<home>/postgres``, or, where the account cannot walk to it, a folder under /var/lib with a link from the home."""
+    """``<home>/postgres``, or, where the account cannot walk to it, a folder under /var/lib with a link from the home.
+
+    The folder is named by chance: a home made anew where one was thrown away must not meet its data and passwords.
+    """
     base = home / "postgres"
     if not base.exists():
         home.mkdir(mode=0o711, parents=True, exist_ok=True)
         target = base
         if account is not None and not _may_walk_to(home, account):
-            target = _SYSTEM_BASE / hashlib.sha256(str(home).encode()).hexdigest()[:16]
+            target = _SYSTEM_BASE / secrets.token_hex(8)
             base.symlink_to(target)
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         if account is not None and target != base:

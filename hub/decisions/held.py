@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, any_, select, update
 
 from hub import audit
 from hub.database import Database, new_uuid, utc_now
@@ -147,7 +147,7 @@ def _lock_rows(connection: Connection, chosen: Chosen) -> Sequence[Row[Any]]:
     wanted = select(held_row).where(its.submission_id == chosen.submission_id)
     wanted = wanted.where(its.row_no.in_(chosen.rows) if chosen.rows else its.state == "waiting")
     if chosen.code:
-        wanted = wanted.where(its.codes.any(chosen.code))
+        wanted = wanted.where(any_(its.codes) == chosen.code)
     found = connection.execute(wanted.order_by(its.row_no).with_for_update()).all()
     if len(found) < len(set(chosen.rows)):
         raise NotFound()

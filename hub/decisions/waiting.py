@@ -17,6 +17,7 @@ from sqlalchemy import (
     Label,
     Select,
     Text,
+    any_,
     cast,
     exists,
     func,
@@ -275,7 +276,7 @@ def _of(organisation: ColumnElement[str], own: Collection[str]) -> Iterator[Colu
 
 def _matching_items(its: Any, wanted: WantedItems) -> Iterator[ColumnElement[bool]]:
     if wanted.code:
-        yield its.codes.any(wanted.code)
+        yield any_(its.codes) == wanted.code
     if wanted.record_type:
         yield its.what == wanted.record_type
     if wanted.receipt:

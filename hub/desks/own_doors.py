@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, any_, func, select
 
 from hub.channels.declarations import BadChannel, Channel, load_channels
 from hub.channels.loop import Shown
@@ -155,5 +155,5 @@ def _came(connection: Connection, actor: Actor, since: datetime) -> list[DoorCou
 
 def _officers(connection: Connection, actor: Actor) -> list[str]:
     its = account.c
-    own = its.organisation == actor.organisation, its.disabled.is_(False), its.roles.any("data_officer")
+    own = its.organisation == actor.organisation, its.disabled.is_(False), any_(its.roles) == "data_officer"
     return list(connection.scalars(select(its.name).where(*own).order_by(its.name)))
