@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +27,6 @@ from hub.registry.organisations import find_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.requests import Confirmed
 from hub.settings import Settings
-from mappings.catalogue import Catalogue
 
 _ANYBODY = {"right": (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)}
 _ASKS = {"right": (Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)}
@@ -49,21 +47,13 @@ class AccessRequestController(Controller):
     path = "/access-requests"
 
     @get("/", opt=_ANYBODY, sync_to_thread=True)
-    def read(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        done: FromQuery[str] = "",
-    ) -> Response[Any]:
-        decides = request.user.may(Right.MANAGE_ACCOUNTS)
+    def read(self, door: NamedDependency[Door], done: FromQuery[str] = "") -> Response[Any]:
+        decides = door.actor.may(Right.MANAGE_ACCOUNTS)
         first = {"which": "waiting" if decides else "all"}
-        asked = asked_of(ACCESS_REQUESTS, request.query_params.dict(), **first)
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        mine = [act for act, its in requests.ACTS.items() if any(request.user.may(right) for right in its.asked_with)]
+        asked = asked_of(ACCESS_REQUESTS, door.query, **first)
+        mine = [act for act, its in requests.ACTS.items() if any(door.actor.may(right) for right in its.asked_with)]
         return answer_list(
-            door, asked, _source(request.user, asked), "access_requests.html", acts=ACTS,
+            door, asked, _source(door.actor, asked), "access_requests.html", acts=ACTS,
             may_ask=[] if decides else mine, notice=_DONE.get(done, ""),
         )  # fmt: skip
 
@@ -134,22 +124,11 @@ def _source(actor: Actor, asked: Asked) -> Source:
     which = asked["which"] if asked["which"] in REQUEST_STATES else None
 
     def rows(connection: Connection, after: str, size: int) -> Fetched:
-        if asked.sort:
-            return Fetched(rows=requests.list_requests(connection, actor, which))
-        before = _place_of(after) if after else None
-        found = requests.list_requests(connection, actor, which, before=before, limit=size + 1)
-        return page_of(found, size, lambda one: f"{one.asked_at.isoformat()}_{one.request_id}")
+        place, order = id_of(after) if after else None, asked.sort or "-asked_at"
+        found = requests.list_requests(connection, actor, which, sort=order, after=place, limit=size + 1)
+        return page_of(found, size, lambda one: str(one.request_id))
 
     return Source(rows=rows)
-
-
-def _place_of(written: str) -> tuple[datetime, UUID]:
-    """The last request of the page before: when it was asked for, and which it is."""
-    moment, _, request_id = written.partition("_")
-    try:
-        return datetime.fromisoformat(moment), id_of(request_id)
-    except ValueError:
-        raise BadRequest("after") from None
 
 
 def _show_one(request: Asking, database: Database, request_id: UUID, error: HubError | None = None) -> Response[Any]:

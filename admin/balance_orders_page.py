@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from sqlalchemy import Connection
@@ -12,24 +12,26 @@ from sqlalchemy import Connection
 from admin.balance_page import STATES
 from admin.desk_forms import FORM, Form
 from admin.language import N_
+from admin.lists.answering import Door
 from admin.pages import go, show
 from admin.refused_words import told_of
+from admin.round_orders_page import put_order, refuse_untyped
 from admin.rounds_page import ORDER_WORDS
-from admin.visits import Visit
 from hub.casework.balance_reading import Account, area_named_by_code, list_months, read_account
-from hub.database import Database, utc_now
-from hub.decisions.round_orders import OF_ACCOUNTS, Order, give_order, newest_order, wait_for_order
+from hub.decisions.round_orders import OF_ACCOUNTS, Order, newest_order
 from hub.errors import BadRequest, Conflict, HubError, NotFound
 from hub.registry import month_calendar
 from hub.registry.areas import load_area_index
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
-from hub.settings import Settings
 
 _MANAGE = {"right": Right.MANAGE_ROUND}
-_PATIENCE_SECONDS = 3.0
-_DONE = {"draw": N_("已重新生成。"), "seal": N_("已封账。"), "excuse": N_("已说明，差异通过。")}
-Asking = Request[Actor, Visit, Any]
+_DONE = {
+    "draw": N_("已重新生成。"),
+    "seal": N_("已封账。"),
+    "excuse": N_("已说明，差异通过。"),
+    "take-back": N_("已收回说明。"),
+}
 
 
 class BalanceOrderController(Controller):
@@ -38,28 +40,18 @@ class BalanceOrderController(Controller):
     path = "/balance/{month:str}/orders"
 
     @get("/", opt=_MANAGE, sync_to_thread=True)
-    def read(
-        self, request: Asking, database: NamedDependency[Database], month: FromPath[str], done: FromQuery[str] = ""
-    ) -> Response[str]:
-        return _desk(request, database, month, notice=_DONE.get(done, ""))
+    def read(self, door: NamedDependency[Door], month: FromPath[str], done: FromQuery[str] = "") -> Response[str]:
+        return _desk(door, month, notice=_DONE.get(done, ""))
 
     @post("/", opt=_MANAGE, dependencies=FORM, status_code=200, sync_to_thread=True)
-    def give(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        form: Form,
-        month: FromPath[str],
-    ) -> Response[Any]:
+    def give(self, door: NamedDependency[Door], form: Form, month: FromPath[str]) -> Response[Any]:
         try:
-            with database.begin(reach_of(request.user)) as connection:
-                order = _order_in(connection, request.user, form, month)
-                job = give_order(connection, settings, request.user, order, utc_now())
+            with door.database.begin(reach_of(door.actor)) as connection:
+                order = _order_in(connection, door.actor, form, month)
+            done = put_order(door, order)
         except (BadRequest, Conflict, NotFound) as refused:
-            return _desk(request, database, month, refused, form)
-        done = wait_for_order(database, job, _PATIENCE_SECONDS)
-        return go(request, f"/balance/{month}/orders" + (f"?done={order.what}" if done else ""))
+            return _desk(door, month, refused, form)
+        return go(door.request, f"/balance/{month}/orders" + (f"?done={order.what}" if done else ""))
 
 
 def _order_in(connection: Connection, actor: Actor, form: dict[str, str], month: str) -> Order:
@@ -68,8 +60,7 @@ def _order_in(connection: Connection, actor: Actor, form: dict[str, str], month:
     if what == "draw":
         return Order(what="draw", month=month)
     if what == "seal":
-        if form.get("confirmation", "").strip() != month:
-            raise BadRequest(f"请照样输入月份 {month}。 Type the month exactly as it is: {month}.", confirmation="")
+        refuse_untyped(form, month)
         return Order(what="seal", month=month)
     if what == "excuse":
         area = area_named_by_code(load_area_index(connection), actor, form.get("town", ""))
@@ -78,20 +69,15 @@ def _order_in(connection: Connection, actor: Actor, form: dict[str, str], month:
 
 
 def _desk(
-    request: Asking,
-    database: Database,
-    month: str,
-    refused: HubError | None = None,
-    given: dict[str, str] | None = None,
-    notice: str = "",
+    door: Door, month: str, refused: HubError | None = None, given: dict[str, str] | None = None, notice: str = ""
 ) -> Response[str]:
     month_calendar.read_month(month)
-    with database.begin(reach_of(request.user)) as connection:
-        account = _account(connection, request.user, month)
+    with door.database.begin(reach_of(door.actor)) as connection:
+        account = _account(connection, door.actor, month)
         order = newest_order(connection, month, OF_ACCOUNTS)
     field = next((name for name in ("confirmation", "reason") if refused and name in refused.facts), "")
     return show(
-        request,
+        door.request,
         "balance_orders.html",
         status=refused.status if refused else 200,
         month=month,
@@ -101,7 +87,7 @@ def _desk(
         order=order,
         orders=ORDER_WORDS,
         notice=notice,
-        error=told_of(refused, request.auth) if refused else "",
+        error=told_of(refused, door.request.auth) if refused else "",
         field=field,
         given=given or {},
     )

@@ -7,23 +7,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import msgspec
-from litestar import Controller, Response, get
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from sqlalchemy import Connection
 
-from admin.desk_forms import Asking, choices_of
+from admin.desk_forms import FORM, Asking, Choice, Form, choices_of
 from admin.downloads import XLSX
 from admin.language import N_, Language, translator
 from admin.lists.answering import Door, Fetched, Source, answer_list
-from admin.lists.asked import Asked, asked_of
+from admin.lists.asked import Asked, asked_of, kept_of
 from admin.lists.balance_people import BALANCE_PEOPLE
 from admin.lists.declared import Option, Words, options_of
 from admin.lists.shown import Options
-from admin.pages import show
+from admin.pages import go, show
 from admin.people_pages import PURPOSES
+from admin.refused_words import told_of
 from hub.casework.balance_reading import (
     FIGURES,
     Account,
@@ -31,6 +33,7 @@ from hub.casework.balance_reading import (
     MovedPeople,
     area_named_by_code,
     figure_named,
+    is_drawn,
     list_months,
     list_moved,
     month_named,
@@ -38,13 +41,12 @@ from hub.casework.balance_reading import (
 )
 from hub.casework.balance_table import AccountWords, figures_of, write_account
 from hub.database import Database, utc_now
-from hub.errors import BadRequest
+from hub.decisions.round_orders import Order, give_order, wait_for_order
+from hub.errors import BadRequest, Conflict, HubError, NotFound
 from hub.people.purposes import NoPurpose, Purpose, checked_purpose, oversees
 from hub.registry.areas import load_area_index
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
-from hub.settings import Settings
-from mappings.catalogue import Catalogue
 
 _START, _END = N_("期初"), N_("期末")
 NAMES: Mapping[Figure, str] = {
@@ -64,6 +66,13 @@ STATES = {"drawn": N_("未封账"), "closed": N_("已封账")}
 _TITLE = N_("{month}人口变动平衡表")
 _FOOTER = N_("填表人：______________    审核人：______________    日期：______________")
 _NO_PURPOSE = N_("请选择查阅目的；选“其他”或在区局查阅时，请用 4 至 200 个字写明理由，不要写号码。")
+_PATIENCE_SECONDS = 3.0
+_ACTS = {"unexplained": "excuse", "excused": "take-back"}  # what may be done to the people of a figure
+_DONE = {
+    "excuse": N_("已说明，此人的差异通过。"),
+    "take-back": N_("已收回说明，此人的差异重新列入。"),
+    "asked": N_("已受理，正在办理；请稍后刷新本页。"),
+}
 _OF_PEOPLE = (Right.READ_CHANGE_LIST, Right.MANAGE_ROUND)
 
 
@@ -91,23 +100,55 @@ class BalanceController(Controller):
         return Response(_written(account, words), media_type=XLSX, headers={"Content-Disposition": named})
 
     @get("/balance/people", opt={"right": _OF_PEOPLE}, sync_to_thread=True)
-    def people(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(BALANCE_PEOPLE, request.query_params.dict())
+    def people(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(BALANCE_PEOPLE, door.query)
         kept = {name: asked[name] for name in ("month", "area", "figure")}
-        if oversees(request.user) and not asked["purpose"]:
-            return _why_page(request, kept)
+        if oversees(door.actor) and not asked["purpose"]:
+            return _why_page(door.request, kept)
         try:
-            said = checked_purpose(request.user, asked["purpose"] or "verify", asked["reason"])
+            said = checked_purpose(door.actor, asked["purpose"] or "verify", asked["reason"])
         except NoPurpose:
-            return _why_page(request, kept, asked["purpose"], asked["reason"], _NO_PURPOSE)
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+            return _why_page(door.request, kept, asked["purpose"], asked["reason"], _NO_PURPOSE)
         return _people_page(door, asked, said)
+
+    @post(
+        "/balance/people", opt={"right": Right.MANAGE_ROUND}, dependencies=FORM, status_code=200, sync_to_thread=True
+    )  # fmt: skip
+    def judge(self, door: NamedDependency[Door], form: Form) -> Response[Any]:
+        sent = {name.removeprefix("q-"): value for name, value in form.items() if name.startswith("q-")}
+        asked = kept_of(BALANCE_PEOPLE, sent)
+        try:
+            with door.database.begin(reach_of(door.actor)) as connection:
+                order = _order_about(form, asked)
+                job = give_order(connection, door.settings, door.actor, order, utc_now())
+        except (BadRequest, Conflict, NotFound) as refused:
+            return _not_judged(door, asked, refused, form)
+        done = wait_for_order(door.database, job, _PATIENCE_SECONDS)
+        return go(door.request, f"{asked.link()}&done={order.what if done else 'asked'}")
+
+
+def _order_about(form: dict[str, str], asked: Asked) -> Order:
+    """One person's difference, let pass or no more; which of the two follows from the figure."""
+    what = _ACTS.get(asked["figure"])
+    if what is None:
+        raise BadRequest("没有这种办理。 There is no such act.")
+    try:
+        person = UUID(form.get("person", ""))
+    except ValueError:
+        raise BadRequest("请选择一个人。 Choose a person.", person="") from None
+    return Order(what=what, month=asked["month"], person=person, reason=form.get("why", ""))  # type: ignore[arg-type]
+
+
+def _not_judged(door: Door, asked: Asked, refused: HubError, form: dict[str, str]) -> Response[Any]:
+    """The same people again, with what was typed, and why it was not done."""
+    try:
+        said = checked_purpose(door.request.user, asked["purpose"], asked["reason"])
+    except NoPurpose:
+        kept = {name: asked[name] for name in ("month", "area", "figure")}
+        return _why_page(door.request, kept, asked["purpose"], asked["reason"], _NO_PURPOSE)
+    wrong = {"reason": "why"}.get(next(iter(refused.facts), ""), "person")
+    told = {"error": told_of(refused, door.request.auth), "wrong": wrong, "given": form}
+    return _people_page(door, asked, said, refused.status, **told)
 
 
 def _why_page(
@@ -120,7 +161,7 @@ def _why_page(
     )  # fmt: skip
 
 
-def _people_page(door: Door, asked: Asked, purpose: Purpose) -> Response[Any]:
+def _people_page(door: Door, asked: Asked, purpose: Purpose, status: int = 200, **told: Any) -> Response[Any]:
     figure = figure_named(asked["figure"])
     said = {"purpose": purpose.code, "reason": purpose.text}
     asked = msgspec.structs.replace(asked, filters=asked.filters | said)
@@ -128,13 +169,24 @@ def _people_page(door: Door, asked: Asked, purpose: Purpose) -> Response[Any]:
     def rows(connection: Connection, after: str, size: int) -> Fetched:
         found = _moved(connection, door.request.user, asked, purpose, figure, _number(after), size)
         if found is None:
-            return Fetched(rows=[], told={"found": None})
+            return Fetched(rows=[], told={"found": None, "act": "", "people": []})
         following = _number(after) + len(found.lines)
         more = str(following) if following < found.total else ""
-        return Fetched(rows=found.lines, more=more, told={"found": found})
+        may = door.request.user.may(Right.MANAGE_ROUND) and is_drawn(connection, door.request.user, found.month)
+        act, people = _ACTS.get(figure, "") if may else "", _people_of(found)
+        return Fetched(rows=found.lines, more=more, told={"found": found, "act": act, "people": people})
 
     source = Source(rows=rows, options=lambda connection, words: _chosen(connection, asked, words))
-    return answer_list(door, asked, source, "balance_people.html", names=NAMES, figure=figure)
+    blank = {"error": "", "wrong": "", "given": {}, "notice": _DONE.get(door.request.query_params.get("done", ""), "")}
+    return answer_list(
+        door, asked, source, "balance_people.html", status=status, names=NAMES, figure=figure, **(blank | told)
+    )  # fmt: skip
+
+
+def _people_of(found: MovedPeople) -> list[Choice]:
+    """Everybody on the page once, as the list names them."""
+    named = {line.person_id: f"{line.name} {line.id_no} {line.to_area or line.from_area}" for line in found.lines}
+    return [Choice(str(person), title) for person, title in named.items()]
 
 
 def _chosen(connection: Connection, asked: Asked, words: Words) -> Options:

@@ -67,16 +67,9 @@ class DataCatalogueController(Controller):
     """/catalogue."""
 
     @get("/catalogue", opt=_READ, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(DATA_CATALOGUE, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        return answer_list(door, asked, _source(request.user, settings, asked), "catalogue.html", **_WORDS)
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(DATA_CATALOGUE, door.query)
+        return answer_list(door, asked, _source(door.actor, door.settings, asked), "catalogue.html", **_WORDS)
 
     @get("/catalogue/export.xlsx", opt=_READ, sync_to_thread=True)
     def workbook(self, request: Asking, database: NamedDependency[Database]) -> Response[bytes]:

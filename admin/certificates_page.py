@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Asking, Choice, Field, Form, detail_of, field_of, gaps, typed
 from admin.language import N_
-from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.answering import Door, Fetched, Source, answer_list, page_of
 from admin.lists.asked import Asked, asked_of, fresh
 from admin.lists.declared import Words, named_options
 from admin.lists.sharing import CERTIFICATES
@@ -27,10 +27,17 @@ from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings
-from hub.sharing.certificates import issue_certificate, list_certificates, list_issuable, load_certificate
-from mappings.catalogue import Catalogue
+from hub.sharing.certificates import (
+    WantedCertificates,
+    issue_certificate,
+    list_certificates,
+    list_certified,
+    list_issuable,
+    load_certificate,
+)
 
 _READ = {"right": Right.READ_SHARING}
+_CLOSED = {"": None, "yes": True, "no": False}
 WHYS = {
     "never_delivered": N_("尚未下发：请继续读取变动；更换版本后请先取全量"),
     "not_fetched": N_("已下发，尚未取走：请用上次的游标继续读取"),
@@ -47,41 +54,26 @@ class CertificateController(Controller):
     path = "/certificates"
 
     @get("/", opt=_READ, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(CERTIFICATES, request.query_params.dict())
-        return _show_list(Door(request=request, database=database, settings=settings, catalogue=catalogue), asked)
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(CERTIFICATES, door.query)
+        return _show_list(door, asked)
 
     @post("/", opt=_READ, dependencies=FORM, status_code=200, sync_to_thread=True)
-    def issue(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        keyring: NamedDependency[Keyring],
-        form: Form,
-    ) -> Response[Any]:
+    def issue(self, door: NamedDependency[Door], keyring: NamedDependency[Keyring], form: Form) -> Response[Any]:
         fields = _fields(())
         given = typed(fields, form)
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
         if errors := gaps(fields, given):
             return _show_list(door, fresh(CERTIFICATES), given, errors)
-        context = FeedContext(catalogue, keyring, settings.page_window)
+        context = FeedContext(door.catalogue, keyring, door.settings.page_window)
         try:
-            with database.begin(reach_of(request.user)) as connection:
+            with door.database.begin(reach_of(door.actor)) as connection:
                 one = issue_certificate(
-                    connection, request.user, context, given["code"], given["period"], settings.time_zone
+                    connection, door.actor, context, given["code"], given["period"], door.settings.time_zone
                 )
         except BadRequest as wrong:
-            errors = {field_of(wrong, [field.name for field in fields]): detail_of(wrong, request.auth)}
+            errors = {field_of(wrong, [field.name for field in fields]): detail_of(wrong, door.request.auth)}
             return _show_list(door, fresh(CERTIFICATES), given, errors)
-        return go(request, f"/certificates/{one.certificate_no}")
+        return go(door.request, f"/certificates/{one.certificate_no}")
 
     @get("/{certificate_no:str}", opt=_READ, sync_to_thread=True)
     def read_one(
@@ -122,17 +114,18 @@ def _show_list(
     actor = door.request.user
 
     def rows(connection: Connection, after: str, size: int) -> Fetched:
-        found = list_certificates(connection, actor, asked["subscription"] or None, asked["period"] or None)
-        return Fetched(rows=[one for one in found if asked["closed"] in ("", "yes" if one.closed else "no")])
+        wanted = WantedCertificates(
+            code=asked["subscription"] or None, period=asked["period"] or None, closed=_CLOSED[asked["closed"]],
+            sort=asked.order, after=after or None,
+        )  # fmt: skip
+        return page_of(list_certificates(connection, actor, wanted, size + 1), size, lambda one: one.certificate_no)
 
     def beside(connection: Connection) -> dict[str, Any]:
         mine = list_issuable(connection, actor)
         return {"fields": _fields(tuple(Choice(one.code, f"{one.code} {one.title}") for one in mine))}
 
     def options(connection: Connection, words: Words) -> Options:
-        codes = {one.subscription for one in list_certificates(connection, actor)} | set(
-            filter(None, (asked["subscription"],))
-        )
+        codes = {*list_certified(connection, actor), *filter(None, (asked["subscription"],))}
         return {"subscription": named_options(sorted(codes), str)}
 
     titles = {field.name: field.title for field in _fields(())}

@@ -24,16 +24,16 @@ from hub.casework.challenge_list import (
     WantedChallenges,
     count_by_source,
     list_challenges,
+    place_of_challenge,
     read_challenge,
 )
-from hub.casework.challenges import BadAnswer, find_challenge, is_bureau, today
+from hub.casework.challenges import BadAnswer, is_bureau, today
 from hub.database import Database, utc_now
 from hub.decisions.challenges import unmask_challenge, work_challenge
 from hub.exchange.unmasking import BadReason
 from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Right
 from hub.registry.scope import reach_of
-from hub.settings import Settings
 from hub.sharing.corrections_reading import told_of_challenge
 from mappings.catalogue import Catalogue
 
@@ -62,50 +62,31 @@ class ChallengeController(Controller):
     path = "/challenges"
 
     @get("/", opt=_RIGHT, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(CHALLENGES, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        source = _source(request, settings, catalogue, asked)
-        return answer_list(door, asked, source, "challenges.html", bureau=is_bureau(request.user))
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(CHALLENGES, door.query)
+        return answer_list(door, asked, _source(door, asked), "challenges.html", bureau=is_bureau(door.actor))
 
     @get("/{challenge_id:uuid}", opt=_RIGHT, sync_to_thread=True)
     def read(
         self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
+        door: NamedDependency[Door],
         challenge_id: FromPath[UUID],
         done: FromQuery[str] = "",
     ) -> Response[str]:
-        return _show_one(request, database, settings, catalogue, challenge_id, notice=_DONE.get(done, ""))
+        return _show_one(door, challenge_id, notice=_DONE.get(done, ""))
 
     @post("/{challenge_id:uuid}/{act:str}", opt=_RIGHT, dependencies=FORM, status_code=200, sync_to_thread=True)
     def work(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        form: Form,
-        challenge_id: FromPath[UUID],
-        act: FromPath[str],
+        self, door: NamedDependency[Door], form: Form, challenge_id: FromPath[UUID], act: FromPath[str]
     ) -> Response[Any]:
         outcome, text = form.get("answer", ""), form.get("text", "")
         try:
-            work_challenge(database, settings, request.user, challenge_id, act, outcome=outcome, text=text)
+            work_challenge(door.database, door.settings, door.actor, challenge_id, act, outcome=outcome, text=text)
         except BadAnswer:
             return _show_one(
-                request, database, settings, catalogue, challenge_id,
-                status=422, error=_BAD_ANSWER, failed=act, said=text[:500], outcome=outcome,
-            )  # fmt: skip
-        return go(request, f"/challenges/{challenge_id}?done={act}")
+                door, challenge_id, status=422, error=_BAD_ANSWER, failed=act, said=text[:500], outcome=outcome
+            )
+        return go(door.request, f"/challenges/{challenge_id}?done={act}")
 
     @get("/{challenge_id:uuid}/unmask", opt={"right": Right.UNMASK}, sync_to_thread=False)
     def ask(self, request: Asking, challenge_id: FromPath[UUID]) -> Response[str]:
@@ -138,18 +119,18 @@ class ChallengeController(Controller):
 _WORDS: dict[str, Any] = {"kinds": CHALLENGE_KINDS, "states": CHALLENGE_STATES, "sides": SIDES, "answers": ANSWERS}
 
 
-def _source(request: Asking, settings: Settings, catalogue: Catalogue, asked: Asked) -> Source:
-    actor, day = request.user, today(settings, utc_now())
+def _source(door: Door, asked: Asked) -> Source:
+    actor, catalogue, day = door.actor, door.catalogue, today(door.settings, utc_now())
     wanted = WantedChallenges(
         side=asked["side"],  # type: ignore[arg-type]
         state=asked["state"],  # type: ignore[arg-type]
         overdue_on=day if asked["overdue"] else None,
         escalated=bool(asked["escalated"]),
+        sort=asked.order,
     )
 
     def rows(connection: Connection, before: str, size: int) -> Fetched:
-        last = find_challenge(connection, actor, id_of(before)) if before else None
-        place = (last.raised_at, last.challenge_id) if last else None
+        place = place_of_challenge(connection, actor, wanted, id_of(before)) if before else None
         found = list_challenges(
             connection, actor, catalogue, wanted, purpose=_PURPOSE_LIST, limit=size + 1, before=place
         )
@@ -166,28 +147,25 @@ def _source(request: Asking, settings: Settings, catalogue: Catalogue, asked: As
 
 
 def _show_one(
-    request: Asking,
-    database: Database,
-    settings: Settings,
-    catalogue: Catalogue,
+    door: Door,
     challenge_id: UUID,
     *,
     status: int = 200,
     **filled: str,
 ) -> Response[str]:
-    actor = request.user
-    with database.begin(reach_of(actor)) as connection:
-        shown = read_challenge(connection, actor, catalogue, challenge_id, purpose=_PURPOSE_ONE)
-        known = {one.code: one for one in list_organisations(connection, settings.district)}
-        told = told_of_challenge(connection, actor, catalogue, challenge_id)
-    record_type = catalogue.record_types.get(shown.line.record_type)
+    actor = door.actor
+    with door.database.begin(reach_of(actor)) as connection:
+        shown = read_challenge(connection, actor, door.catalogue, challenge_id, purpose=_PURPOSE_ONE)
+        known = {one.code: one for one in list_organisations(connection, door.settings.district)}
+        told = told_of_challenge(connection, actor, door.catalogue, challenge_id)
+    record_type = door.catalogue.record_types.get(shown.line.record_type)
     field = record_type.by_name.get(shown.line.field) if record_type else None
     choices = _FOR_NOTHING if shown.line.kind == "unreported" else _FOR_A_RECORD
     blank = {"notice": "", "error": "", "failed": "", "said": "", "outcome": ""}
     page: dict[str, Any] = {"one": shown, "record_type": record_type, "field": field, "organisations": known}
     page |= {"told": told, "operations": OPERATIONS, "reached": REACHED}
-    page |= {"choices": choices, "today": today(settings, utc_now()), "bureau": is_bureau(actor)}
-    return show(request, "challenge.html", status=status, **page, **_WORDS, **(blank | filled))
+    page |= {"choices": choices, "today": today(door.settings, utc_now()), "bureau": is_bureau(actor)}
+    return show(door.request, "challenge.html", status=status, **page, **_WORDS, **(blank | filled))
 
 
 def _show_unmasked(request: Asking, *, status: int = 200, **filled: Any) -> Response[str]:

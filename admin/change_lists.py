@@ -33,7 +33,7 @@ from mappings.catalogue import Catalogue
 
 _CHANGES_A_PAGE = 100
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_TITLE = N_("{unit}{month}人口变动清单")
+_TITLE = N_("{unit}{village}{month}人口变动清单")
 _FOOTER = N_("填表人：______________    审核人：______________    日期：______________")
 _WATERMARK = N_("{unit} {account} 于 {time} 下载，仅用于月度核对，请妥善保管，用后销毁")
 _HEADERS = (
@@ -59,6 +59,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 
     month: Month
     changes: Sequence[ListedChange]
+    villages: dict[str, str]  # code -> name, of those it may be narrowed to
+    village: str  # code of the one it is of, or ""
     unit: Organisation
     organisations: dict[str, Organisation]
 
@@ -74,12 +76,13 @@ class ChangeListController(Controller):
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
         month: FromQuery[str] = "",
+        village: FromQuery[str] = "",
         before: Before = None,
     ) -> Response[str]:
         months = recent_months(today_of(settings))
         with database.begin(reach_of(request.user)) as connection:
             listed = _read(
-                connection, catalogue, settings, request.user, month or months[0],
+                connection, catalogue, settings, request.user, month or months[0], village,
                 before=before, limit=_CHANGES_A_PAGE + 1, purpose=_PURPOSE_SCREEN,
             )  # fmt: skip
         shown = listed.changes[:_CHANGES_A_PAGE]
@@ -95,9 +98,10 @@ class ChangeListController(Controller):
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
         month: FromQuery[str],
+        village: FromQuery[str] = "",
     ) -> Response[bytes]:
         with database.begin(reach_of(request.user)) as connection:
-            listed = _read(connection, catalogue, settings, request.user, month, purpose=_PURPOSE_FILE)
+            listed = _read(connection, catalogue, settings, request.user, month, village, purpose=_PURPOSE_FILE)
         words = _wording(listed, request.user, catalogue, request.auth.language, utc_now(), settings)
         return _as_download(listed, words)
 
@@ -108,6 +112,7 @@ def _read(
     settings: Settings,
     actor: Actor,
     month: str,
+    village: str,
     *,
     before: int | None = None,
     limit: int | None = None,
@@ -116,9 +121,25 @@ def _read(
     areas: AreaIndex = load_area_index(connection)
     place = find_month(connection, month, settings.time_zone)
     scope = scope_for(actor, areas)
-    changes = list_changes(connection, catalogue, scope, areas, place, before=before, limit=limit, purpose=purpose)
+    changes = list_changes(
+        connection, catalogue, scope, areas, place,
+        village=areas.codes.get(village, -1) if village else None, before=before, limit=limit, purpose=purpose,
+    )  # fmt: skip
     known = {one.code: one for one in list_organisations(connection, settings.district)}
-    return Read(month=place, changes=changes, unit=known[actor.organisation], organisations=known)
+    return Read(
+        month=place,
+        changes=changes,
+        villages=_villages(areas, scope.own_areas),
+        village=village,
+        unit=known[actor.organisation],
+        organisations=known,
+    )
+
+
+def _villages(areas: AreaIndex, own: Sequence[int]) -> dict[str, str]:
+    """Nothing to choose from where the account is of one village."""
+    codes = sorted(areas.code_of[one] for one in own if one in areas.code_of and areas.kind.get(one) == "village")
+    return {code: areas.name_of[areas.codes[code]] for code in codes} if len(codes) > 1 else {}
 
 
 def _wording(
@@ -128,7 +149,9 @@ def _wording(
     unit = titled(listed.unit.name, listed.unit.name_en, language)
     time = now.astimezone(ZoneInfo(settings.time_zone)).strftime("%Y-%m-%d %H:%M")
     return Wording(
-        title=translate(_TITLE).format(unit=unit, month=_month_title(listed.month.name, language)),
+        title=translate(_TITLE).format(
+            unit=unit, village=_village_title(listed, language), month=_month_title(listed.month.name, language)
+        ),
         headers=[translate(header) for header in _HEADERS],
         footer=translate(_FOOTER),
         watermark=translate(_WATERMARK).format(unit=unit, account=actor.name, time=time),
@@ -136,6 +159,11 @@ def _wording(
         change=lambda kind: translate(CHANGES[kind]),
         organisation=lambda code: _unit_title(listed.organisations, code, language),
     )
+
+
+def _village_title(listed: Read, language: Language) -> str:
+    name = listed.villages.get(listed.village, "")
+    return f" {name}" if name and language == "en" else name
 
 
 def _month_title(month: str, language: Language) -> str:
@@ -157,6 +185,6 @@ def _as_download(listed: Read, words: Wording) -> Response[bytes]:
         path = Path(folder) / "changes.xlsx"
         write_workbook(path, listed.changes, words, utc_now())
         content = path.read_bytes()
-    name = f"changes-{listed.unit.code}-{listed.month.name}.xlsx"
+    name = f"changes-{listed.village or listed.unit.code}-{listed.month.name}.xlsx"
     named = f"attachment; filename=\"{name}\"; filename*=UTF-8''{quote(words.title + '.xlsx')}"
     return Response(content, media_type=_XLSX, headers={"Content-Disposition": named})

@@ -34,9 +34,8 @@ from hub.people.comparison_list import (
     reopen_item,
 )
 from hub.registry.organisations import list_organisations
-from hub.registry.permissions import Right
+from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
-from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 _RIGHT = {"right": Right.WORK_COMPARISON}
@@ -61,18 +60,10 @@ class ComparisonController(Controller):
     path = "/comparisons"
 
     @get("/", opt=_RIGHT, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(COMPARISONS, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        return answer_list(
-            door, asked, _source(request, catalogue, asked), "comparisons.html", checks=catalogue.comparisons
-        )
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(COMPARISONS, door.query)
+        source = _source(door.actor, door.catalogue, asked)
+        return answer_list(door, asked, source, "comparisons.html", checks=door.catalogue.comparisons)
 
     @get("/list.csv", opt=_RIGHT, sync_to_thread=True)
     def download(
@@ -95,59 +86,55 @@ class ComparisonController(Controller):
     @get("/{item_id:uuid}", opt=_RIGHT, sync_to_thread=True)
     def read(
         self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
+        door: NamedDependency[Door],
         item_id: FromPath[UUID],
         done: FromQuery[str] = "",
     ) -> Response[str]:
-        return _show_item(request, database, settings, catalogue, item_id, notice=_DONE.get(done, ""))
+        return _show_item(door, item_id, notice=_DONE.get(done, ""))
 
     @post("/{item_id:uuid}/close", opt=_RIGHT, dependencies=FORM, status_code=200, sync_to_thread=True)
     def close(
         self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
+        door: NamedDependency[Door],
         form: Form,
         item_id: FromPath[UUID],
     ) -> Response[Any]:
         said, outcome = form.get("evidence", ""), form.get("outcome", "")
         try:
-            with database.begin(reach_of(request.user)) as connection:
-                close_item(connection, request.user, item_id, said, outcome)
+            with door.database.begin(reach_of(door.actor)) as connection:
+                close_item(connection, door.actor, item_id, said, outcome)
         except BadEvidence:
-            return _show_item(request, database, settings, catalogue, item_id, status=422, said=said, outcome=outcome)
-        return go(request, f"/comparisons/{item_id}?done=closed")
+            return _show_item(door, item_id, status=422, said=said, outcome=outcome)
+        return go(door.request, f"/comparisons/{item_id}?done=closed")
 
     @post("/{item_id:uuid}/reopen", opt=_RIGHT, dependencies=FORM, status_code=200, sync_to_thread=True)
     def reopen(
         self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
+        door: NamedDependency[Door],
         form: Form,
         item_id: FromPath[UUID],
     ) -> Response[Any]:
         said = form.get("evidence", "")
         try:
-            with database.begin(reach_of(request.user)) as connection:
-                reopen_item(connection, request.user, item_id, said)
+            with door.database.begin(reach_of(door.actor)) as connection:
+                reopen_item(connection, door.actor, item_id, said)
         except BadEvidence:
-            return _show_item(request, database, settings, catalogue, item_id, status=422, said=said)
-        return go(request, f"/comparisons/{item_id}?done=reopened")
+            return _show_item(door, item_id, status=422, said=said)
+        return go(door.request, f"/comparisons/{item_id}?done=reopened")
 
 
-def _source(request: Asking, catalogue: Catalogue, asked: Asked) -> Source:
+def _source(actor: Actor, catalogue: Catalogue, asked: Asked) -> Source:
     """The page and the file say each what they are for."""
-    actor, purpose = request.user, _PURPOSE_FILE if asked.export else _PURPOSE_LIST
-    wanted = Wanted(check=asked["check"], state=asked["state"], older_than_days=int(asked["days"] or 0))  # type: ignore[arg-type]
+    purpose = _PURPOSE_FILE if asked.export else _PURPOSE_LIST
+    wanted = Wanted(
+        check=asked["check"],
+        state=asked["state"],  # type: ignore[arg-type]
+        older_than_days=int(asked["days"] or 0),
+        sort=asked.order,
+    )
 
     def rows(connection: Connection, before: str, size: int) -> Fetched:
-        place: Place | None = place_of(connection, actor, id_of(before)) if before else None
+        place: Place | None = place_of(connection, actor, wanted, id_of(before)) if before else None
         found = list_items(connection, actor, catalogue, wanted, purpose=purpose, before=place, limit=size + 1)
         return page_of(found, size, lambda one: str(one.item_id))
 
@@ -174,10 +161,7 @@ def _as_file(catalogue: Catalogue, found: list[ListedItem], language: Language) 
 
 
 def _show_item(
-    request: Asking,
-    database: Database,
-    settings: Settings,
-    catalogue: Catalogue,
+    door: Door,
     item_id: UUID,
     *,
     status: int = 200,
@@ -185,14 +169,14 @@ def _show_item(
     outcome: str = "",
     notice: str = "",
 ) -> Response[str]:
-    with database.begin(reach_of(request.user)) as connection:
-        item = read_item(connection, request.user, catalogue, item_id, purpose=_PURPOSE_ITEM)
-        known = {one.code: one for one in list_organisations(connection, settings.district)}
+    with door.database.begin(reach_of(door.actor)) as connection:
+        item = read_item(connection, door.actor, door.catalogue, item_id, purpose=_PURPOSE_ITEM)
+        known = {one.code: one for one in list_organisations(connection, door.settings.district)}
     closed_as, _, evidence = item.evidence.partition(": ")
     if closed_as not in OUTCOMES:
         closed_as, evidence = "", item.evidence
     answer = show(
-        request, "comparison.html", status=status, item=item, record_types=catalogue.record_types, organisations=known,
+        door.request, "comparison.html", status=status, item=item, record_types=door.catalogue.record_types, organisations=known,
         states=ITEM_STATES, outcomes=OUTCOMES, said=said, outcome=outcome, notice=notice,
         closed_as=closed_as, evidence=evidence,
         error=_BAD_EVIDENCE if status != 200 else "",

@@ -47,17 +47,10 @@ class CorrectionController(Controller):
     path = "/corrections"
 
     @get("/", opt=_RIGHT, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        first = {"side": side_of(request.user, "")}
-        asked = asked_of(CORRECTIONS, request.query_params.dict(), **first)
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        return answer_list(door, asked, _source(request.user, catalogue, asked), "corrections.html")
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        first = {"side": side_of(door.actor, "")}
+        asked = asked_of(CORRECTIONS, door.query, **first)
+        return answer_list(door, asked, _source(door.actor, door.catalogue, asked), "corrections.html")
 
     @get("/{seq:int}", opt=_RIGHT, sync_to_thread=True)
     def read(

@@ -16,6 +16,7 @@ from admin.uploads import recent_months, today_of
 from admin.words import DOORS
 from hub.database import Database, utc_now
 from hub.desks.own_doors import DAYS, DoorKey, see_own_doors
+from hub.desks.stopped_uploads import list_stopped_uploads
 from hub.registry.organisations import find_organisation
 from hub.registry.permissions import Right
 from hub.registry.scope import reach_of
@@ -43,13 +44,15 @@ class DoorsController(Controller):
         settings: NamedDependency[Settings],
         catalogue: NamedDependency[Catalogue],
     ) -> Response[Any]:
+        now = utc_now()
         with database.begin(reach_of(request.user)) as connection:
-            doors = see_own_doors(connection, settings, catalogue, request.user, utc_now())
+            doors = see_own_doors(connection, settings, catalogue, request.user, now)
             unit = find_organisation(connection, request.user.organisation)
         return show(
             request,
             "doors.html",
             doors=doors,
+            stopped=list_stopped_uploads(settings, request.user, now),
             unit=unit,
             days=DAYS,
             month=recent_months(today_of(settings), 1)[0],

@@ -29,9 +29,8 @@ from admin.lists.declared import Words
 from admin.lists.held import HELD, held_options
 from admin.lists.shown import Options
 from admin.pages import go, show
-from admin.submission_view import Asking, told_of
+from admin.submission_view import told_of
 from hub import audit
-from hub.database import Database
 from hub.decisions.candidates import list_candidates
 from hub.decisions.correcting import rows_left
 from hub.decisions.held import Chosen, Released, refuse_rows, release_rows
@@ -43,7 +42,6 @@ from hub.exchange.held_cells import read_cells
 from hub.registry.areas import load_area_index
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import is_care_only, reach_of
-from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 _READERS = {"right": (Right.DECIDE_HELD, Right.READ_ALL_SUBMISSIONS)}
@@ -69,61 +67,32 @@ class HeldPageController(Controller):
     path = "/held"
 
     @get(opt=_READERS, sync_to_thread=True)
-    def list_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(HELD, request.query_params.dict())
-        return _show_list(request, database, settings, catalogue, asked)
+    def list_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        return _show_list(door, asked_of(HELD, door.query))
 
     @post(opt=_DECIDERS, dependencies=FORM, status_code=200, sync_to_thread=True)
-    def decide_many(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        form: Form,
-    ) -> Response[Any]:
+    def decide_many(self, door: NamedDependency[Door], form: Form) -> Response[Any]:
         try:
-            return go(request, _decide(database, settings, catalogue, request.user, _ticked_rows(form), form))
+            return go(door.request, _decide(door, _ticked_rows(form), form))
         except (BadRequest, Conflict, NotAllowed) as refused:
-            return _show_list(request, database, settings, catalogue, fresh(HELD), refused)
+            return _show_list(door, fresh(HELD), refused)
 
     @get("/{number:str}/{row_no:int}", opt=_DECIDERS, sync_to_thread=True)
-    def read(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        number: FromPath[str],
-        row_no: FromPath[int],
-    ) -> Response[str]:
-        return _show_row(request, database, settings, catalogue, number, row_no)
+    def read(self, door: NamedDependency[Door], number: FromPath[str], row_no: FromPath[int]) -> Response[str]:
+        return _show_row(door, number, row_no)
 
     @post("/{number:str}/{row_no:int}", opt=_DECIDERS, dependencies=FORM, status_code=200, sync_to_thread=True)
     def decide_one(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        form: Form,
-        number: FromPath[str],
-        row_no: FromPath[int],
+        self, door: NamedDependency[Door], form: Form, number: FromPath[str], row_no: FromPath[int]
     ) -> Response[Any]:
-        with database.begin(reach_of(request.user)) as connection:
-            row = read_held_row(connection, catalogue, request.user, number, row_no)
+        with door.database.begin(reach_of(door.actor)) as connection:
+            row = read_held_row(connection, door.catalogue, door.actor, number, row_no)
         people = {role: form[f"person-{role}"] for role in row.roles if form.get(f"person-{role}")}
         try:
             rows = {row.submission_id: (row_no,)}
-            return go(request, _decide(database, settings, catalogue, request.user, rows, form, {row_no: people}))
+            return go(door.request, _decide(door, rows, form, {row_no: people}))
         except (BadRequest, Conflict, NotAllowed) as refused:
-            return _show_row(request, database, settings, catalogue, number, row_no, refused)
+            return _show_row(door, number, row_no, refused)
 
 
 def _ticked_rows(form: dict[str, str]) -> dict[UUID, tuple[int, ...]]:
@@ -142,10 +111,7 @@ def _ticked_rows(form: dict[str, str]) -> dict[UUID, tuple[int, ...]]:
 
 
 def _decide(
-    database: Database,
-    settings: Settings,
-    catalogue: Catalogue,
-    actor: Actor,
+    door: Door,
     rows: Mapping[UUID, tuple[int, ...]],
     form: dict[str, str],
     people: dict[int, dict[str, str]] | None = None,
@@ -155,7 +121,7 @@ def _decide(
     chosen = [Chosen(submission_id=submission_id, rows=numbers) for submission_id, numbers in rows.items()]
     if act == "refuse":
         for one in chosen:
-            refuse_rows(database, actor, one, reason)
+            refuse_rows(door.database, door.actor, one, reason)
         return "/held"
     if act not in ("release", "preview"):
         raise BadRequest("请选择预览、采纳或不采纳。 Choose to preview, to let pass or to refuse.")
@@ -164,44 +130,37 @@ def _decide(
 
     def let_go(one: Chosen) -> Released:
         return release_rows(
-            database, settings, actor, one,
-            reason=reason, people=people, dry_run=act == "preview", catalogue=catalogue,
+            door.database, door.settings, door.actor, one,
+            reason=reason, people=people, dry_run=act == "preview", catalogue=door.catalogue,
         )  # fmt: skip
 
     made = [let_go(one).accepted.submission_id for one in chosen]
     return f"/submissions/{made[0]}" if len(made) == 1 else "/held"
 
 
-def _show_list(
-    request: Asking,
-    database: Database,
-    settings: Settings,
-    catalogue: Catalogue,
-    asked: Asked,
-    error: HubError | None = None,
-) -> Response[Any]:
-    door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
+def _show_list(door: Door, asked: Asked, error: HubError | None = None) -> Response[Any]:
     return answer_list(
         door,
         asked,
-        _source(request, catalogue, asked),
+        _source(door, asked),
         "held.html",
         status=error.status if error else 200,
         kinds=WHAT_WAITS,
-        decides=request.user.may(Right.DECIDE_HELD),
-        error=told_of(error, request.auth) if error else "",
+        decides=door.actor.may(Right.DECIDE_HELD),
+        error=told_of(error, door.request.auth) if error else "",
     )
 
 
-def _source(request: Asking, catalogue: Catalogue, asked: Asked) -> Source:
-    actor, language = request.user, request.auth.language
+def _source(door: Door, asked: Asked) -> Source:
+    actor, language, catalogue = door.actor, door.request.auth.language, door.catalogue
     wanted = WantedItems(
         kind=asked["kind"], code=asked["code"], record_type=asked["record_type"], receipt=asked["receipt"],
-        older_than_days=int(asked["older"] or 0),
+        older_than_days=int(asked["older"] or 0), sort=asked.order,
     )  # fmt: skip
 
     def rows(connection: Connection, after: str, size: int) -> Fetched:
-        found = page_of(list_waiting(connection, actor, wanted, after, size + 1), size, lambda one: str(one.cursor))
+        listed = list_waiting(connection, actor, wanted, after, size + 1)
+        found = page_of(listed, size, lambda one: str(one.cursor_in(wanted.sort)))
         return Fetched(rows=show_items(found.rows, catalogue, language), more=found.more)
 
     def beside(connection: Connection) -> dict[str, Any]:
@@ -223,40 +182,30 @@ def _closed(actor: Actor, catalogue: Catalogue) -> list[str]:
     return [code for code, one in catalogue.record_types.items() if is_care_only(one)]
 
 
-def _show_row(
-    request: Asking,
-    database: Database,
-    settings: Settings,
-    catalogue: Catalogue,
-    number: str,
-    row_no: int,
-    error: HubError | None = None,
-) -> Response[str]:
-    with database.begin(reach_of(request.user)) as connection:
-        row = read_held_row(connection, catalogue, request.user, number, row_no)
-        page = _parts_of(connection, request, settings, catalogue, row)
+def _show_row(door: Door, number: str, row_no: int, error: HubError | None = None) -> Response[str]:
+    with door.database.begin(reach_of(door.actor)) as connection:
+        row = read_held_row(connection, door.catalogue, door.actor, number, row_no)
+        page = _parts_of(connection, door, row)
     return show(
-        request,
+        door.request,
         "held_row.html",
         status=error.status if error else 200,
         row=row,
-        record_type=catalogue.record_types[row.record_type],
+        record_type=door.catalogue.record_types[row.record_type],
         releases=RELEASES,
         states=ROW_STATES,
         because=DECIDED_BECAUSE,
-        error=told_of(error, request.auth) if error else "",
+        error=told_of(error, door.request.auth) if error else "",
         **page,
     )
 
 
-def _parts_of(
-    connection: Connection, request: Asking, settings: Settings, catalogue: Catalogue, row: HeldRow
-) -> dict[str, Any]:
+def _parts_of(connection: Connection, door: Door, row: HeldRow) -> dict[str, Any]:
     """Reasons, cells and candidates; that they were read is noted. Persons are opened last: it widens what is seen."""
-    actor, language = request.user, request.auth.language
+    actor, language, catalogue = door.actor, door.request.auth.language, door.catalogue
     sent = listing.find_submission(connection, actor, row.submission_id)
     errors = read_row_errors(connection, row)
-    cells = read_cells(connection, settings, catalogue, actor, sent, row.row_no)
+    cells = read_cells(connection, door.settings, catalogue, actor, sent, row.row_no)
     audit.record(
         connection, actor, Right.DECIDE_HELD, f"submission/{row.submission_id}/row/{row.row_no}",
         what="held-row", cells=len(cells), errors=len(errors),

@@ -52,7 +52,6 @@ from hub.registry.machine_identity import ApiKey, KeyKind
 from hub.registry.permissions import ROLES, Actor, Right
 from hub.registry.public_keys import PublicKeyRefused
 from hub.settings import Settings
-from mappings.catalogue import Catalogue
 
 _READ = {"right": (Right.MANAGE_ACCOUNTS, Right.ASK_OWN_ACCESS)}
 _KEEP = {"right": Right.MANAGE_ACCOUNTS}
@@ -80,16 +79,9 @@ class KeysController(Controller):
     path = "/keys"
 
     @get("/", opt=_READ, sync_to_thread=True)
-    def read(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(KEYS, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        return answer_list(door, asked, _source(request.user, asked), "keys.html")
+    def read(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(KEYS, door.query)
+        return answer_list(door, asked, _source(door.actor, asked), "keys.html")
 
     @get("/{prefix:str}", opt=_READ, sync_to_thread=True)
     def see(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,9 +14,17 @@ from sqlalchemy import Connection
 
 from admin.catalogue_words import MODES
 from admin.desk_forms import FORM, Asking, Choice, Form, detail_of
+from admin.language import Language
+from admin.licence_conditions import (
+    ConditionLine,
+    Errors,
+    condition_errors,
+    condition_lines,
+    more_error,
+    typed_conditions,
+)
 from admin.licence_words import REQUEST_KINDS
 from admin.pages import go, show
-from admin.subscriptions_page import OP_WORDS
 from hub.database import Database, utc_now
 from hub.errors import BadRequest, ClinicalBoundary, Conflict, NotAllowed
 from hub.refusals import note_refusal
@@ -25,8 +32,7 @@ from hub.registry.areas import AreaIndex, load_area_index
 from hub.registry.organisations import Organisation, load_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import is_care_only, reach_of
-from hub.registry.slice_conditions import MOST_CONDITIONS, Op
-from hub.registry.slice_definition import OWN_AREA_KINDS, Condition, SliceDefinition, SliceType
+from hub.registry.slice_definition import OWN_AREA_KINDS, SliceDefinition, SliceType
 from hub.settings import Settings
 from hub.sharing.licence import Wanted, latest_limit
 from hub.sharing.requests import OPEN, LicenceRequest, draft_request, hold_own, revise_request, submit_request, today
@@ -35,8 +41,6 @@ from hub.sharing.subscription_life import find_subscription
 from mappings.catalogue import Catalogue, Field, RecordType
 
 _ASK = {"right": Right.ASK_SLICE}
-_NO_CONDITION = Condition("", "in")
-_BETWEEN_VALUES = re.compile(r"[,，、;；]+")
 _TEXTS = ("title", "purpose", "legal_basis", "scope", "mode", "expires_on", "freshness_hours")
 
 
@@ -49,12 +53,7 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     chosen: bool
     ticked: frozenset[str]
     masked: frozenset[str] = frozenset()
-    conditions: tuple[Condition, ...] = ()
-
-    @property
-    def asked_rows(self) -> tuple[Condition, ...]:
-        """The conditions there are, and one more to fill in."""
-        return (*self.conditions, _NO_CONDITION)[:MOST_CONDITIONS]
+    lines: tuple[ConditionLine, ...] = ()
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +143,11 @@ def _taken(
     actor = request.user
     with database.begin(reach_of(actor)) as connection:
         draft = _begun(connection, actor, kind, code, request_id)
-        typed = _as_typed(connection, actor, form, draft)
+        typed = _as_typed(connection, catalogue, form, draft)
+        errors = {} if typed.kind == "renew" else _wrong_conditions(request, connection, catalogue, form, typed)
+        if errors or "more" in form:
+            status = 200 if "more" in form else 422
+            return _show_typed(request, connection, settings, catalogue, typed, status=status, errors=errors)
     try:
         with database.begin(reach_of(actor)) as connection:
             kept = _keep_draft(connection, settings, catalogue, actor, typed)
@@ -152,9 +155,10 @@ def _taken(
                 kept = submit_request(connection, settings, catalogue, actor, kept.request_id, utc_now())
     except (BadRequest, NotAllowed, ClinicalBoundary, Conflict) as refused:
         with database.begin(reach_of(actor)) as connection:
-            chosen = {one.record_type for one in typed.definition.record_types}
             error = detail_of(refused, request.auth)
-            page = _show_form(request, connection, settings, catalogue, typed, chosen, error, refused.status)
+            page = _show_typed(
+                request, connection, settings, catalogue, typed, status=refused.status, error=error, errors={}
+            )
         page.background = note_refusal(request, refused)
         return page
     return go(request, f"/licences/{kept.request_id}?done={'drafted' if 'later' in form else kept.state}")
@@ -175,20 +179,35 @@ def _keep_draft(
     return draft_request(connection, settings, catalogue, actor, typed.kind, typed.code, written, utc_now())
 
 
-def _as_typed(connection: Connection, actor: Actor, form: Mapping[str, str], draft: Draft) -> Draft:
+def _wrong_conditions(
+    request: Asking, connection: Connection, catalogue: Catalogue, form: Mapping[str, str], typed: Draft
+) -> Errors:
+    """What is wrong with the conditions; where only another one was asked for, whether its field was chosen."""
+    language, more = request.auth.language, form.get("more", "")
+    if not more:
+        return condition_errors(typed.definition, catalogue, load_area_index(connection), language)
+    if form.get(f"{more}-field"):
+        return {}
+    code = more.removeprefix("only-").partition("-")[0]
+    begun = next((one.conditions for one in typed.definition.record_types if one.record_type == code), ())
+    return more_error(code, len(begun), language)
+
+
+def _as_typed(connection: Connection, catalogue: Catalogue, form: Mapping[str, str], draft: Draft) -> Draft:
     """The form as a draft."""
+    index = load_area_index(connection)
     chosen = dict.fromkeys(name.split("-")[1] for name in form if name.startswith(("chosen-", "field-")))
-    types = tuple(_typed_type(form, code) for code in chosen)
-    areas = _typed_areas(connection, actor, form)
+    types = tuple(_typed_type(form, code, catalogue, index) for code in chosen)
+    areas = _typed_areas(index, form)
     texts = {name: form.get(name, "").strip() for name in _TEXTS}
     definition = draft.definition if draft.kind == "renew" else SliceDefinition(types, areas)
     return msgspec.structs.replace(draft, definition=definition, texts=texts)
 
 
-def _typed_type(form: Mapping[str, str], code: str) -> SliceType:
+def _typed_type(form: Mapping[str, str], code: str, catalogue: Catalogue, areas: AreaIndex) -> SliceType:
     fields, masked = (tuple(_ticked_of(form, kind, code)) for kind in ("field", "mask"))
-    typed = (_typed_condition(form, code, number) for number in range(MOST_CONDITIONS))
-    conditions = tuple(one for one in typed if one is not None)
+    record_type = catalogue.record_types.get(code)
+    conditions = typed_conditions(form, record_type, areas) if record_type is not None else ()
     return SliceType(code, fields, conditions, tuple(name for name in masked if name in fields))
 
 
@@ -197,19 +216,9 @@ def _ticked_of(form: Mapping[str, str], kind: str, code: str) -> Iterator[str]:
     return (name.removeprefix(start) for name in form if name.startswith(start))
 
 
-def _typed_condition(form: Mapping[str, str], code: str, number: int) -> Condition | None:
-    """One line of conditions; a line without a field is none."""
-    field, op, written = (form.get(f"only-{code}-{number}-{part}", "").strip() for part in ("field", "op", "values"))
-    if not field:
-        return None
-    values = tuple(one.strip() for one in _BETWEEN_VALUES.split(written) if one.strip())
-    return Condition(field, next((known for known in get_args(Op) if known == op), "in"), values)
-
-
-def _typed_areas(connection: Connection, actor: Actor, form: Mapping[str, str]) -> tuple[int, ...] | None:
+def _typed_areas(areas: AreaIndex, form: Mapping[str, str]) -> tuple[int, ...] | None:
     """The ticked areas with all below them; none ticked: the whole district, for a town its own area."""
     ticked = [int(name[5:]) for name in form if name.startswith("area-") and name[5:].isdecimal() and len(name) < 14]
-    areas = load_area_index(connection)
     below = {each for area in ticked for each in areas.expand(area) or (area,)}
     return tuple(sorted(below)) or None
 
@@ -242,6 +251,15 @@ def _chosen_types(query: Mapping[str, Any], definition: SliceDefinition) -> set[
 # ---- the page ----
 
 
+def _show_typed(
+    request: Asking, connection: Connection, settings: Settings, catalogue: Catalogue, typed: Draft, *,
+    status: int, errors: Errors, error: str = "",
+) -> Response[str]:  # fmt: skip
+    """The form once more, with everything that was typed."""
+    chosen = {one.record_type for one in typed.definition.record_types}
+    return _show_form(request, connection, settings, catalogue, typed, chosen, error, status, errors)
+
+
 def _show_form(
     request: Asking,
     connection: Connection,
@@ -251,16 +269,20 @@ def _show_form(
     chosen: set[str],
     error: str = "",
     status: int = 200,
+    errors: Errors | None = None,
 ) -> Response[str]:
     its, areas = load_organisation(connection, request.user.organisation), load_area_index(connection)
     blank = Wanted()
     texts = dict.fromkeys(_TEXTS, "") | {"mode": blank.mode} | draft.texts
     day = today(settings, utc_now())
     latest = latest_limit(day, settings.sharing.licence_years)
+    offered = _offered(connection, catalogue, its, draft.definition, chosen)
+    lines = _Lines(catalogue, areas, its.area_ids(areas) or _towns(areas), request.auth.language, errors or {})
+    offered = [lines.beside(one, draft.definition) for one in offered]
     page: dict[str, Any] = {
-        "offered": _offered(connection, catalogue, its, draft.definition, chosen), "draft": draft, "texts": texts,
-        "kinds": REQUEST_KINDS, "modes": MODES, "error": error, "latest": latest, "earliest": day,
-        "ops": OP_WORDS, "own_area": its.kind in OWN_AREA_KINDS, **_area_choices(areas, its, draft.definition),
+        "wrong_lines": [line for one in offered for line in one.lines if line.error], "offered": offered,
+        "draft": draft, "texts": texts, "kinds": REQUEST_KINDS, "modes": MODES, "error": error, "latest": latest, "earliest": day,
+        "own_area": its.kind in OWN_AREA_KINDS, **_area_choices(areas, its, draft.definition),
     }  # fmt: skip
     return show(request, "licence_form.html", status=status, **page)
 
@@ -286,8 +308,27 @@ def _offered(
 def _offer(one: RecordType, wanted: SliceType, entry: EntryShared, care: bool, chosen: bool) -> Offered:
     return Offered(
         record_type=one, fields=_fields_of(one, entry, care), sharing=entry.sharing, chosen=chosen,
-        ticked=frozenset(wanted.fields), masked=frozenset(wanted.masked), conditions=wanted.conditions,
+        ticked=frozenset(wanted.fields), masked=frozenset(wanted.masked),
     )  # fmt: skip
+
+
+class _Lines(msgspec.Struct, frozen=True):
+    """What the lines of conditions are written with."""
+
+    catalogue: Catalogue
+    areas: AreaIndex
+    places: tuple[int, ...]
+    language: Language
+    errors: Errors
+
+    def beside(self, one: Offered, definition: SliceDefinition) -> Offered:
+        """A chosen type with the conditions set on it, and a line for one more."""
+        its = next((each for each in definition.record_types if each.record_type == one.record_type.code), None)
+        conditions = its.conditions if its is not None else ()
+        lines = condition_lines(
+            one.record_type, conditions, self.catalogue, self.areas, self.places, self.language, self.errors
+        )
+        return msgspec.structs.replace(one, lines=lines) if one.chosen else one
 
 
 def _fields_of(one: RecordType, entry: EntryShared, care: bool) -> tuple[Field, ...]:
@@ -310,6 +351,10 @@ def _area_choices(areas: AreaIndex, its: Organisation, definition: SliceDefiniti
 
 def _towns_and_named(areas: AreaIndex, named: frozenset[int]) -> tuple[int, ...]:
     """Every town, and what the definition names below one it does not name: else changing it would lose its areas."""
-    towns = tuple(area for area, kind in areas.kind.items() if kind == "town")
+    towns = _towns(areas)
     within = {each for town in towns if town in named for each in areas.expand(town)}
     return (*towns, *sorted(named.difference(towns, within)))
+
+
+def _towns(areas: AreaIndex) -> tuple[int, ...]:
+    return tuple(area for area, kind in areas.kind.items() if kind == "town")

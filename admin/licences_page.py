@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from admin.catalogue_words import MODES
 from admin.desk_forms import FORM, Asking, Form, detail_of, field_of
+from admin.licence_conditions import told_values
 from admin.licence_words import (
     ANSWER_STATES,
     ANSWERS,
@@ -32,6 +34,7 @@ from admin.subscriptions_page import OP_WORDS
 from hub.database import Database, utc_now
 from hub.errors import BadRequest, ClinicalBoundary, Conflict, HubError, NotAllowed, NotFound
 from hub.refusals import note_refusal
+from hub.registry.areas import load_area_index
 from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
@@ -64,16 +67,9 @@ class LicenceController(Controller):
     path = "/licences"
 
     @get("/", opt=_READ, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(LICENCES, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        return answer_list(door, asked, _source(request.user, settings, asked), "licences.html")
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(LICENCES, door.query)
+        return answer_list(door, asked, _source(door.actor, door.settings, asked), "licences.html")
 
     @get("/{request_id:uuid}", opt=_READ, sync_to_thread=True)
     def read(
@@ -205,10 +201,11 @@ def _show_one(
     with database.begin(reach_of(actor)) as connection:
         one = show_request(connection, settings, catalogue, actor, request_id, utc_now())
         known = {each.code: each for each in list_organisations(connection, settings.district)}
-        life = _life(connection, actor, one.request)
+        life, areas = _life(connection, actor, one.request), load_area_index(connection)
     blank = {"notice": "", "error": "", "failed": "", "wrong": "", "said": "", "outcome": ""}
     seen = _preview(database, catalogue, actor, one) if previewed or "answer" in one.may else None
     page = {"one": one, "asked": one.request, "organisations": known, "types": catalogue.record_types, "preview": seen}
+    page["told"] = partial(told_values, catalogue=catalogue, areas=areas, language=request.auth.language)
     return show(request, "licence.html", status=status, **page, **life, **_WORDS, **(blank | filled))
 
 

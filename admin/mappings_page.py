@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
 from sqlalchemy import Connection
 
 from admin.access_words import KINDS
 from admin.catalogue_words import SENSITIVITIES
 from admin.desk_forms import Asking
 from admin.language import N_, Language, titled, translator
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.registry import (
+    MAPPING_COLUMNS,
+    MAPPINGS,
+    MappedColumn,
+    columns_mapped,
+    mappings_in_order,
+    source_options,
+)
 from admin.mapping_words import FIELD_TYPES, ROW_FIELDS, errors_of
 from admin.pages import show
 from admin.refused_words import told_of
@@ -25,7 +36,7 @@ from hub.database import Database
 from hub.errors import BadRequest, Conflict, NotFound
 from hub.exchange.mapping_trial import LARGEST_BYTES, LONGEST_SECONDS, MOST_DIFFERENCES, Tried, try_mapping
 from hub.registry.areas import load_area_index
-from hub.registry.organisations import find_organisation, list_organisations
+from hub.registry.organisations import find_organisation
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import is_care_only
 from hub.settings import Settings
@@ -58,32 +69,23 @@ class MappingController(Controller):
     path = "/mappings"
 
     @get("/", opt=_READ, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        organisation: FromQuery[str] = "",
-        record_type: FromQuery[str] = "",
-    ) -> Response[str]:
-        with database.begin() as connection:
-            known = {each.code: each for each in list_organisations(connection, settings.district)}
-        every = sorted(catalogue.mappings.values(), key=lambda one: (one.organisation, one.record_type))
-        shown = [
-            one for one in every if organisation in ("", one.organisation) and record_type in ("", one.record_type)
-        ]
-        return show(
-            request,
-            "mappings.html",
-            mappings=shown,
-            known=known,
-            kinds=KINDS,
-            sources=sorted({one.organisation for one in every}),
-            types=catalogue.record_types,
-            asked={"organisation": organisation, "record_type": record_type},
-            version=catalogue.version,
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(MAPPINGS, door.query)
+        source = Source(
+            rows=lambda connection, after, size: Fetched(rows=_chosen(door.catalogue, asked)),
+            options=lambda connection, words: source_options(door.catalogue, words),
         )
+        return answer_list(door, asked, source, "mappings.html", version=door.catalogue.version)
+
+    @get("/columns", opt=_READ, sync_to_thread=True)
+    def read_columns(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(MAPPING_COLUMNS, door.query)
+        found = columns_mapped(door.catalogue, _chosen(door.catalogue, asked), asked["text"])
+        source = Source(
+            rows=lambda connection, after, size: _part_of(found, after, size),
+            options=lambda connection, words: source_options(door.catalogue, words),
+        )
+        return answer_list(door, asked, source, "mapping_columns.html", many=len(found))
 
     @get(_ONE, opt=_READ, sync_to_thread=True)
     def read(
@@ -144,6 +146,22 @@ class MappingController(Controller):
             )
         notice = _SAME if trial.mapping == its else ""
         return _show_trial(request, catalogue, its, form.mapping, tried=tried, notice=notice)
+
+
+def _chosen(catalogue: Catalogue, asked: Asked) -> list[Mapping]:
+    return [
+        one
+        for one in mappings_in_order(catalogue)
+        if asked["organisation"] in ("", one.organisation) and asked["record_type"] in ("", one.record_type)
+    ]
+
+
+def _part_of(found: Sequence[MappedColumn], after: str, size: int) -> Fetched:
+    """The catalogue does not change while the hub runs: a place in it is a number."""
+    if after and not (after.isascii() and after.isdigit() and len(after) < 7):
+        raise BadRequest("after")
+    start = int(after or 0)
+    return Fetched(rows=found[start : start + size], more=str(start + size) if start + size < len(found) else "")
 
 
 def _try(

@@ -30,9 +30,12 @@ CELL_STATES: dict[str, str] = {
     "not_due": N_("未到期"),
 }
 _OPEN = {"open": N_("还没有报送")}
+_TURNED_BACK = {"turned-back": N_("后来一份被退回")}
+_FILTERS = _OPEN | CELL_STATES | _TURNED_BACK
 _LOOKS = {"due": "wait", "received": "wait", "overdue": "bad", "errors": "bad", "accepted": "good", "nil": "good"}
 OfState = Annotated[
-    Literal["", "open", "due", "overdue", "received", "errors", "accepted", "nil"], QueryParameter(name="state")
+    Literal["", "open", "due", "overdue", "received", "errors", "turned-back", "accepted", "nil"],
+    QueryParameter(name="state"),
 ]
 
 
@@ -61,7 +64,7 @@ class MonthController(Controller):
         page: dict[str, Any] = {"month": chosen, "months": _choices(settings, chosen), "today": today}
         page |= {"lines": _wanted(board, cell_state), "counts": _counts(board), "chosen": cell_state, "board": board}
         page |= {"all_units": oversees(actor), "linked": not actor.may(Right.READ_MEASURES)}
-        return show(request, "month.html", states=CELL_STATES, filters=_OPEN | CELL_STATES, looks=_LOOKS, **page)
+        return show(request, "month.html", states=CELL_STATES, filters=_FILTERS, looks=_LOOKS, **page)
 
 
 def _choices(settings: Settings, chosen: str) -> list[str]:
@@ -70,12 +73,14 @@ def _choices(settings: Settings, chosen: str) -> list[str]:
 
 
 def _wanted(board: Board, state: str) -> list[BoardLine]:
-    """Lines whose cell of the first month is in the state."""
+    """Lines whose cell of the first month is in the state, or was followed by a file that was turned back."""
+    if state == "turned-back":
+        return [line for line in board.lines if line.cells[0].turned_back]
     states: tuple[CellState | str, ...] = OPEN_STATES if state == "open" else (state,)
     return [line for line in board.lines if not state or line.cells[0].state in states]
 
 
 def _counts(board: Board) -> dict[str, int]:
     """How many lines each filter shows."""
-    counts = {state: len(_wanted(board, state)) for state in ("open", *CELL_STATES) if state != "not_due"}
+    counts = {state: len(_wanted(board, state)) for state in _FILTERS if state != "not_due"}
     return {state: many for state, many in counts.items() if many}

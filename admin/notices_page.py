@@ -25,7 +25,6 @@ from hub.errors import BadRequest, Conflict
 from hub.registry.permissions import Actor
 from hub.registry.scope import reach_of
 from hub.settings import Settings
-from mappings.catalogue import Catalogue
 
 _READ, _MARK, _KEEP = {"right": READERS}, {"right": MARKERS}, {"right": KEEPERS}
 _FIELDS = (
@@ -42,18 +41,11 @@ class NoticeController(Controller):
     path = "/notices"
 
     @get("/", opt=_READ, sync_to_thread=True)
-    def read(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(NOTICES, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        may_mark = any(request.user.may(right) for right in MARKERS)
-        may_keep = any(request.user.may(right) for right in KEEPERS)
-        source = _source(request.user, asked)
+    def read(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(NOTICES, door.query)
+        may_mark = any(door.actor.may(right) for right in MARKERS)
+        may_keep = any(door.actor.may(right) for right in KEEPERS)
+        source = _source(door.actor, asked)
         return answer_list(door, asked, source, "notices.html", may_mark=may_mark, may_keep=may_keep)
 
     @post("/read", opt=_MARK, dependencies=FORM, status_code=200, sync_to_thread=True)
@@ -113,7 +105,7 @@ class ContactController(Controller):
 def _source(actor: Actor, asked: Asked) -> Source:
     def rows(connection: Connection, before: str, size: int) -> Fetched:
         place = id_of(before) if before else None
-        found = list_notices(connection, actor, unread=not asked["all"], before=place, limit=size + 1)
+        found = list_notices(connection, actor, unread=not asked["all"], before=place, limit=size + 1, sort=asked.order)
         page = page_of(found, size, lambda one: str(one.notice_id))
         return Fetched(rows=[_told(actor, one) for one in page.rows], more=page.more)
 

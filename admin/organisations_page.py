@@ -10,10 +10,13 @@ from litestar.params import FromPath
 from sqlalchemy import Connection
 
 from admin.access_words import ACCOUNT_STATES, ACTS, KEY_KINDS, KEY_STATES, KINDS, REQUEST_STATES
-from admin.desk_forms import Asking, choices_of
+from admin.desk_forms import Asking
 from admin.keys_desk import address_of
 from admin.keys_desk import state_of as key_state
 from admin.language import N_
+from admin.lists.answering import Door, Fetched, Source, answer_list, page_of
+from admin.lists.asked import Asked, asked_of
+from admin.lists.registry import ORGANISATIONS
 from admin.pages import show
 from admin.running_words import CHANNEL_KINDS, CHANNEL_STATES
 from admin.words import ROLES
@@ -21,7 +24,7 @@ from hub.channels.declarations import BadChannel
 from hub.channels.loop import Shown
 from hub.channels.standing import channels_standing
 from hub.database import Database, utc_now
-from hub.desks.organisations import A_PAGE, Unit, WantedUnits, list_units, see_unit
+from hub.desks.organisations import Unit, WantedUnits, list_units, see_unit
 from hub.registry.account_list import state_of
 from hub.registry.permissions import Right
 from hub.registry.requests import Request as AccessRequest
@@ -33,7 +36,6 @@ from mappings.catalogue import Catalogue
 _READ = {"right": Right.READ_REGISTRY}
 _ASKERS = (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)
 _ABOUT_UNITS = ("save_organisation", "enable_organisation", "disable_organisation")
-UNIT_STATES = {"on": N_("参加交换"), "off": N_("已停用")}
 SUBSCRIPTION_STATES = {"active": N_("使用中"), "suspended": N_("已暂停"), "ended": N_("已终止")}
 
 
@@ -43,30 +45,9 @@ class OrganisationController(Controller):
     path = "/organisations"
 
     @get("/", opt=_READ, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[str]:
-        asked = WantedUnits(
-            **{name: request.query_params.get(name, "")[:100] for name in WantedUnits.__struct_fields__}
-        )
-        with database.begin(reach_of(request.user)) as connection:
-            found = list_units(connection, request.user, settings.district, asked)
-            channels = _channels(connection, request, settings, catalogue)
-        return show(
-            request,
-            "organisations.html",
-            units=found[:A_PAGE],
-            following=_place(found),
-            asked=asked,
-            kinds=KINDS,
-            kind_choices=choices_of(KINDS, request.auth),
-            states=choices_of(UNIT_STATES, request.auth),
-            channels=None if channels is None else [one.organisation for one in channels],
-        )
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(ORGANISATIONS, door.query)
+        return answer_list(door, asked, _source(door, asked), "organisations.html")
 
     @get("/{organisation:str}", opt=_READ, sync_to_thread=True)
     def read(
@@ -84,10 +65,19 @@ class OrganisationController(Controller):
         return show(request, "organisation.html", unit=unit, channels=channels, requests=asked, **_words(unit))
 
 
-def _place(found: list[Any]) -> str:
-    """Where the next page begins; "" when this was the last."""
-    last = found[A_PAGE - 1] if len(found) > A_PAGE else None
-    return f"{last.kind}/{last.code}" if last else ""
+def _source(door: Door, asked: Asked) -> Source:
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        wanted = WantedUnits(
+            text=asked["text"], kind=asked["kind"], state=asked["state"], sort=asked.order, after=after[:20]
+        )
+        found = list_units(connection, door.actor, door.settings.district, wanted, size + 1)
+        return page_of(found, size, lambda one: str(one.code))
+
+    def beside(connection: Connection) -> dict[str, Any]:
+        channels = _channels(connection, door.request, door.settings, door.catalogue) or []
+        return {"channels": [one.organisation for one in channels]}
+
+    return Source(rows=rows, beside=beside)
 
 
 def _channels(

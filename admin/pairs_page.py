@@ -9,11 +9,12 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
+from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Asking, Form, detail_of
 from admin.language import N_, Language, titled
-from admin.lists.answering import Door, Fetched, Source, answer_list
-from admin.lists.asked import asked_of
+from admin.lists.answering import Door, Fetched, Source, answer_list, id_of, page_of
+from admin.lists.asked import Asked, asked_of
 from admin.lists.pairs import PAIRS
 from admin.pages import go, show
 from hub.database import Database
@@ -46,19 +47,12 @@ class PairController(Controller):
     @get("/", opt=_RIGHT, sync_to_thread=True)
     def read_all(
         self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
+        door: NamedDependency[Door],
         done: FromQuery[str] = "",
         person: FromQuery[UUID | None] = None,
     ) -> Response[Any]:
-        asked = asked_of(PAIRS, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        source = Source(
-            rows=lambda connection, after, size: Fetched(rows=list_pairs(connection, request.user, catalogue))
-        )
-        return answer_list(door, asked, source, "pairs.html", notice=_DONE.get(done, ""), person=person)
+        asked = asked_of(PAIRS, door.query)
+        return answer_list(door, asked, _source(door, asked), "pairs.html", notice=_DONE.get(done, ""), person=person)
 
     @get("/{first:uuid}/{second:uuid}", opt=_RIGHT, sync_to_thread=True)
     def read(
@@ -101,6 +95,20 @@ class PairController(Controller):
             return page
         person = f"&person={first}" if verdict == "same" else ""
         return go(request, f"/pairs?done={verdict}{person}")
+
+
+def _source(door: Door, asked: Asked) -> Source:
+    def rows(connection: Connection, after: str, size: int) -> Fetched:
+        place = _both_of(after) if after else None
+        found = list_pairs(connection, door.actor, door.catalogue, size + 1, sort=asked.order, after=place)
+        return page_of(found, size, lambda one: f"{one.first}_{one.second}")
+
+    return Source(rows=rows)
+
+
+def _both_of(place: str) -> tuple[UUID, UUID]:
+    first, _, second = place.partition("_")
+    return id_of(first), id_of(second)
 
 
 def _pair_page(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Form
+from admin.lists.answering import Door
 from admin.pages import go, show
 from admin.refused_words import told_of
-from admin.visits import Visit
 from hub.casework.round_progress import progress
 from hub.casework.rounds import count_new_changes, load_round, refuse_opening
-from hub.database import Database, utc_now
+from hub.database import utc_now
 from hub.decisions.round_orders import Order, give_order, wait_for_order
 from hub.errors import BadRequest, Conflict, HubError
 from hub.registry import month_calendar
@@ -25,7 +25,6 @@ from hub.settings import Settings
 
 _MANAGE = {"right": Right.MANAGE_ROUND}
 _PATIENCE_SECONDS = 3.0
-Asking = Request[Actor, Visit, Any]
 
 
 class RoundOrderController(Controller):
@@ -34,100 +33,65 @@ class RoundOrderController(Controller):
     path = "/rounds/{month:str}"
 
     @get("/open", opt=_MANAGE, sync_to_thread=True)
-    def ask_opening(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        month: FromPath[str],
-    ) -> Response[str]:
-        return _opening_page(request, database, settings, month)
+    def ask_opening(self, door: NamedDependency[Door], month: FromPath[str]) -> Response[str]:
+        return _opening_page(door, month)
 
     @post("/open", opt=_MANAGE, dependencies=FORM, status_code=200, sync_to_thread=True)
-    def open_month(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        form: Form,
-        month: FromPath[str],
-    ) -> Response[Any]:
+    def open_month(self, door: NamedDependency[Door], form: Form, month: FromPath[str]) -> Response[Any]:
         try:
-            done = _order(request, database, settings, Order(what="open", month=month))
+            done = put_order(door, Order(what="open", month=month))
         except (BadRequest, Conflict) as refused:
-            return _opening_page(request, database, settings, month, refused)
-        return go(request, f"/rounds/{month}?done=open" if done else "/rounds")
+            return _opening_page(door, month, refused)
+        return go(door.request, f"/rounds/{month}?done=open" if done else "/rounds")
 
     @get("/close", opt=_MANAGE, sync_to_thread=True)
-    def ask_closing(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        month: FromPath[str],
-    ) -> Response[str]:
-        return _closing_page(request, database, settings, month)
+    def ask_closing(self, door: NamedDependency[Door], month: FromPath[str]) -> Response[str]:
+        return _closing_page(door, month)
 
     @post("/close", opt=_MANAGE, dependencies=FORM, status_code=200, sync_to_thread=True)
-    def close_month(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        form: Form,
-        month: FromPath[str],
-    ) -> Response[Any]:
+    def close_month(self, door: NamedDependency[Door], form: Form, month: FromPath[str]) -> Response[Any]:
         try:
-            _refuse_untyped(form, month)
-            _order(request, database, settings, Order(what="close", month=month, reason=form.get("reason", "")))
+            refuse_untyped(form, month)
+            put_order(door, Order(what="close", month=month, reason=form.get("reason", "")))
         except (BadRequest, Conflict) as refused:
-            return _closing_page(request, database, settings, month, refused, form)
-        return go(request, f"/rounds/{month}?done=close")
+            return _closing_page(door, month, refused, form)
+        return go(door.request, f"/rounds/{month}?done=close")
 
     @post("/remind", opt=_MANAGE, dependencies=FORM, status_code=200, sync_to_thread=True)
-    def remind(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        form: Form,
-        month: FromPath[str],
-    ) -> Response[Any]:
+    def remind(self, door: NamedDependency[Door], form: Form, month: FromPath[str]) -> Response[Any]:
         """Every town with open lines, or the one whose button it was."""
         try:
-            _order(request, database, settings, Order(what="remind", month=month, town=form.get("town", "")[:12]))
+            put_order(door, Order(what="remind", month=month, town=form.get("town", "")[:12]))
         except Conflict:
-            return go(request, f"/rounds/{month}?done=nobody")
-        return go(request, f"/rounds/{month}?done=remind")
+            return go(door.request, f"/rounds/{month}?done=nobody")
+        return go(door.request, f"/rounds/{month}?done=remind")
 
 
-def _order(request: Asking, database: Database, settings: Settings, order: Order) -> bool:
+def put_order(door: Door, order: Order) -> bool:
     """Put it to the worker and wait a moment, so that the next page shows what came of it."""
-    with database.begin(reach_of(request.user)) as connection:
-        job = give_order(connection, settings, request.user, order, utc_now())
-    return wait_for_order(database, job, _PATIENCE_SECONDS)
+    with door.database.begin(reach_of(door.actor)) as connection:
+        job = give_order(connection, door.settings, door.actor, order, utc_now())
+    return wait_for_order(door.database, job, _PATIENCE_SECONDS)
 
 
-def _refuse_untyped(form: dict[str, str], month: str) -> None:
+def refuse_untyped(form: dict[str, str], month: str) -> None:
     if form.get("confirmation", "").strip() != month:
         raise BadRequest(f"请照样输入月份 {month}。 Type the month exactly as it is: {month}.", confirmation="")
 
 
-def _opening_page(
-    request: Asking, database: Database, settings: Settings, month: str, refused: HubError | None = None
-) -> Response[str]:
+def _opening_page(door: Door, month: str, refused: HubError | None = None) -> Response[str]:
     month_calendar.read_month(month)
-    with database.begin(reach_of(request.user)) as connection:
-        why = refused or _why_not_open(connection, settings, request.user, month)
+    with door.database.begin(reach_of(door.actor)) as connection:
+        why = refused or _why_not_open(connection, door.settings, door.actor, month)
         changes = count_new_changes(connection)
     return show(
-        request,
+        door.request,
         "round_open.html",
         status=refused.status if refused else 200,
         month=month,
         changes=changes,
-        due_on=month_calendar.due_on(month, settings.rounds),
-        error=told_of(why, request.auth) if why else "",
+        due_on=month_calendar.due_on(month, door.settings.rounds),
+        error=told_of(why, door.request.auth) if why else "",
         problem=why.problem if why else "",
     )
 
@@ -141,28 +105,23 @@ def _why_not_open(connection: Connection, settings: Settings, actor: Actor, mont
 
 
 def _closing_page(
-    request: Asking,
-    database: Database,
-    settings: Settings,
-    month: str,
-    refused: HubError | None = None,
-    given: dict[str, str] | None = None,
+    door: Door, month: str, refused: HubError | None = None, given: dict[str, str] | None = None
 ) -> Response[str]:
     """Who has how much open: what would stay open if the month were closed now."""
-    with database.begin(reach_of(request.user)) as connection:
+    with door.database.begin(reach_of(door.actor)) as connection:
         its = load_round(connection, month)
-        towns = progress(connection, request.user, month, settings.time_zone)
+        towns = progress(connection, door.actor, month, door.settings.time_zone)
     unfinished = sorted((one for one in towns if one.tally.open), key=lambda one: -one.tally.open)
     field = next((name for name in ("confirmation", "reason") if refused and name in refused.facts), "")
     return show(
-        request,
+        door.request,
         "round_close.html",
         status=refused.status if refused else 200,
         its=its,
         unfinished=unfinished,
         still_open=sum(one.tally.open for one in unfinished),
         towns=len(towns),
-        error=told_of(refused, request.auth) if refused else "",
+        error=told_of(refused, door.request.auth) if refused else "",
         field=field,
         given=given or {},
         early=utc_now().date() <= its.due_on,

@@ -48,6 +48,7 @@ ORDER_WORDS = {
     "draw": N_("生成平衡表"),
     "seal": N_("封账"),
     "excuse": N_("说明差异"),
+    "take-back": N_("收回说明"),
 }
 _HEADERS = (N_("镇街"), N_("村居"), N_("应核"), N_("已核"))
 _DONE = N_("完成率")
@@ -55,6 +56,7 @@ _TITLE = N_("{month}月度核对表")
 _FOOTER = N_("填表人：______________    审核人：______________    日期：______________")
 
 Asking = Request[Actor, Visit, Any]
+_ROUNDS_A_PAGE = 12
 Opened = Annotated[
     int | None, QueryParameter(name="town", ge=1, description="展开的镇街 / the town whose villages are shown")
 ]
@@ -65,11 +67,15 @@ class RoundsController(Controller):
 
     @get("/rounds", opt={"right": Right.READ_ROUND}, sync_to_thread=True)
     def read_all(
-        self, request: Asking, database: NamedDependency[Database], settings: NamedDependency[Settings]
+        self,
+        request: Asking,
+        database: NamedDependency[Database],
+        settings: NamedDependency[Settings],
+        before: FromQuery[str] = "",
     ) -> Response[str]:
         now = utc_now()
         with database.begin(reach_of(request.user)) as connection:
-            rounds = summaries(connection, request.user, settings.time_zone)
+            rounds = summaries(connection, request.user, settings.time_zone, _ROUNDS_A_PAGE + 1, before)
             manages = request.user.may(Right.MANAGE_ROUND)
             openable = months_to_open(connection, settings, now) if manages else []
             ordered = [(month, newest_order(connection, month)) for month in openable]
@@ -77,7 +83,9 @@ class RoundsController(Controller):
         return show(
             request,
             "rounds.html",
-            rounds=[(one, state_of_round(one, today)) for one in rounds],
+            rounds=[(one, state_of_round(one, today)) for one in rounds[:_ROUNDS_A_PAGE]],
+            before=before,
+            more=len(rounds) > _ROUNDS_A_PAGE,
             openable=openable,
             ordered=[(month, order) for month, order in ordered if order and order.state != "succeeded"],
             orders=ORDER_WORDS,

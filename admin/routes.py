@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, Router
+from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 
 from admin.access_requests import AccessRequestController
@@ -20,6 +21,7 @@ from admin.challenges_page import ChallengeController
 from admin.change_lists import ChangeListController
 from admin.columns_page import ColumnsController
 from admin.comparisons import ComparisonController
+from admin.copy_checks_page import CopyCheckController
 from admin.correct_page import CorrectController
 from admin.corrections_page import CorrectionController
 from admin.disclosures_page import DisclosureController
@@ -35,6 +37,7 @@ from admin.inbox_page import InboxController
 from admin.keys_desk import KeysController, new_keys_router
 from admin.licence_form import LicenceFormController
 from admin.licences_page import LicenceController
+from admin.lists.answering import open_door
 from admin.lists.views_desk import ViewsController
 from admin.mappings_page import MappingController
 from admin.matrix_page import MatrixController
@@ -117,6 +120,7 @@ def panel_router(max_file_bytes: int) -> Router:
         CorrectionController,
         DataCatalogueController,
         SubscriptionsController,
+        CopyCheckController,
         CertificateController,
         asking_router(),
         AccessRequestController,
@@ -134,6 +138,7 @@ def panel_router(max_file_bytes: int) -> Router:
     return Router(
         "/",
         route_handlers=[uploads, lines, *pages],
+        dependencies={"door": Provide(open_door, sync_to_thread=False)},
         middleware=[pack_pages, DefineMiddleware(VisitMiddleware)],
         request_max_body_size=_SMALL_BODY,
         include_in_schema=False,

@@ -5,30 +5,28 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
 
-from admin.desk_forms import Asking, choices_of
-from admin.pages import show
+from admin.lists.answering import Door, Fetched, Source, answer_list
+from admin.lists.asked import Asked, asked_of
+from admin.lists.declared import named_options
+from admin.lists.jobs import JOBS, JobLine
 from admin.running_words import (
     CHANNEL_ADVICE,
     CHANNEL_KINDS,
     CHANNEL_STATES,
     FINDINGS,
     LIGHTS,
-    SHOWN_STATES,
     TASKS,
 )
 from hub.channels.declarations import BadChannel
 from hub.channels.loop import Shown
 from hub.channels.standing import channels_standing
 from hub.database import Database
-from hub.desks.running import Queue, TaskStanding, read_running
+from hub.desks.running import Queue, Running, TaskStanding, read_running
 from hub.jobs import queue
 from hub.operations.doctor import Finding, worst
-from hub.registry.organisations import list_organisations
 from hub.registry.permissions import Right
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
@@ -36,55 +34,44 @@ from mappings.catalogue import Catalogue
 _WELL = ("ok", "off", "new")
 
 
-class JobLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of job: how it stands, and when the clock starts it next."""
-
-    task: str
-    standing: TaskStanding | None
-    next_at: datetime | None
-    light: str
-
-
 class RunningController(Controller):
     """/running."""
 
     @get("/running", opt={"right": Right.READ_RUNNING}, sync_to_thread=True)
-    def read(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-        only: FromQuery[str] = "",
-        organisation: FromQuery[str] = "",
-    ) -> Response[str]:
-        running = read_running(database, settings, catalogue, request.user)
-        with database.begin() as connection:
-            known = {each.code: each for each in list_organisations(connection, settings.district)}
-        channels, broken = _channels(database, settings, catalogue)
-        jobs = _jobs(running.queue, running.at)
-        only_trouble = only == "trouble"
-        return show(
-            request,
-            "running.html",
-            running=running,
-            jobs=[one for one in jobs if not only_trouble or one.light != "ok"],
-            channels=[one for one in channels if _is_wanted(one, only_trouble, organisation)],
-            declared=len(channels),
-            broken=broken,
-            findings=[one for one in running.findings if not only_trouble or one.state != "ok"],
-            worst=worst(running.findings),
-            troubled=[one.channel for one in channels if one.state not in _WELL],
-            known=known,
-            asked={"only": only, "organisation": organisation},
-            states=choices_of(SHOWN_STATES, request.auth),
-            units=sorted({one.organisation for one in channels}),
-            fixes={one.code: _fix_of(one, settings, request.auth.language) for one in running.findings},
-            words={"tasks": TASKS, "findings": FINDINGS, "lights": LIGHTS, "kinds": CHANNEL_KINDS},
-            channel_states=CHANNEL_STATES,
-            advice=CHANNEL_ADVICE,
-            sftp=settings.sftp.enabled,
-        )
+    def read(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(JOBS, door.query)
+        running = read_running(door.database, door.settings, door.catalogue, door.actor)
+        channels, broken = _channels(door.database, door.settings, door.catalogue)
+        return answer_list(
+            door, asked, _source(asked, running, channels), "running.html", running=running, broken=broken,
+            **_described(door, asked, running, channels),
+        )  # fmt: skip
+
+
+def _source(asked: Asked, running: Running, channels: list[Shown]) -> Source:
+    jobs = [one for one in _jobs(running.queue, running.at) if not asked["only"] or one.light != "ok"]
+    units = sorted({one.organisation for one in channels})
+    return Source(
+        rows=lambda connection, after, size: Fetched(rows=jobs),
+        options=lambda connection, words: {"organisation": named_options(units, words.organisation)},
+    )
+
+
+def _described(door: Door, asked: Asked, running: Running, channels: list[Shown]) -> dict[str, Any]:
+    """What stands around the list: the filter is theirs too."""
+    only_trouble = bool(asked["only"])
+    return {
+        "channels": [one for one in channels if _is_wanted(one, only_trouble, asked["organisation"])],
+        "declared": len(channels),
+        "findings": [one for one in running.findings if not only_trouble or one.state != "ok"],
+        "worst": worst(running.findings),
+        "troubled": [one.channel for one in channels if one.state not in _WELL],
+        "fixes": {one.code: _fix_of(one, door.settings, door.request.auth.language) for one in running.findings},
+        "words": {"tasks": TASKS, "findings": FINDINGS, "lights": LIGHTS, "kinds": CHANNEL_KINDS},
+        "channel_states": CHANNEL_STATES,
+        "advice": CHANNEL_ADVICE,
+        "sftp": door.settings.sftp.enabled,
+    }
 
 
 def _channels(database: Database, settings: Settings, catalogue: Catalogue) -> tuple[list[Shown], bool]:

@@ -28,6 +28,7 @@ TASKS = {
     "run_submission": N_("处理报送"),
     "carry_out_decision": N_("执行人员认定"),
     "carry_out_round_order": N_("办理核对指令"),
+    "carry_out_month_asking": N_("提醒报送单位"),
     "retry_stalled": N_("接手中断的任务"),
     "sweep_submissions": N_("查找遗漏的报送"),
     "seal_audit": N_("审计封存"),

@@ -29,7 +29,6 @@ from hub.exchange import listing, receipts
 from hub.exchange.related import count_waiting, find_undo, find_undone, list_thread
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import is_care_only, reach_of
-from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 _ERRORS_A_PAGE = 50
@@ -41,16 +40,9 @@ class SubmissionController(Controller):
     """/submissions and /receipts."""
 
     @get("/submissions", opt={"right": READERS}, sync_to_thread=True)
-    def list_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(SUBMISSIONS, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        return answer_list(door, asked, _source(request.user, catalogue, asked), "submissions.html")
+    def list_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(SUBMISSIONS, door.query)
+        return answer_list(door, asked, _source(door.actor, door.catalogue, asked), "submissions.html")
 
     @get("/submissions/{submission_id:uuid}", opt={"right": READERS}, sync_to_thread=True)
     def read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Controller, Response, get, post
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from admin.desk_forms import FORM, Asking, Form, detail_of
 from admin.language import N_
+from admin.licence_conditions import told_values
 from admin.lists.answering import Door, Fetched, Source, answer_list
 from admin.lists.asked import Asked, asked_of
 from admin.lists.declared import Words, named_options
@@ -61,16 +63,9 @@ class SubscriptionsController(Controller):
     path = "/subscriptions"
 
     @get("/", opt=_READ, sync_to_thread=True)
-    def read_all(
-        self,
-        request: Asking,
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-        catalogue: NamedDependency[Catalogue],
-    ) -> Response[Any]:
-        asked = asked_of(SUBSCRIPTIONS, request.query_params.dict())
-        door = Door(request=request, database=database, settings=settings, catalogue=catalogue)
-        return answer_list(door, asked, _source(request.user, catalogue, asked), "subscriptions.html")
+    def read_all(self, door: NamedDependency[Door]) -> Response[Any]:
+        asked = asked_of(SUBSCRIPTIONS, door.query)
+        return answer_list(door, asked, _source(door.actor, door.catalogue, asked), "subscriptions.html")
 
     @get("/{code:str}", opt=_READ, sync_to_thread=True)
     def read_one(
@@ -185,6 +180,7 @@ def _show_subscription(
     words: dict[str, Any] = {
         "states": STATE_WORDS, "modes": MODE_WORDS, "kinds": KIND_WORDS, "forms": FORM_WORDS, "events": EVENT_WORDS,
         "ops": OP_WORDS,
+        "told": partial(told_values, catalogue=catalogue, areas=areas, language=request.auth.language),
     }  # fmt: skip
     return show(request, "subscription.html", status=422 if error else 200, **page, **words)
 

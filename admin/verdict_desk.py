@@ -113,6 +113,8 @@ class VerdictController(Controller):
         month: FromPath[str],
     ) -> Response[Any]:
         desk, rows = Desk(request, database, settings, catalogue, keyring), read_rows(form)
+        if form.get("save") == "enter" and form.get("count") and not any(row.filled for row in rows):
+            return _send_village(desk, month, form)  # Enter in the field of the whole village
         try:
             answered = _send(desk, month, rows, form)
         except (BadRequest, AnsweredMeanwhile) as refused:
@@ -132,15 +134,7 @@ class VerdictController(Controller):
         form: Form,
         month: FromPath[str],
     ) -> Response[Any]:
-        desk, typed = Desk(request, database, settings, catalogue, keyring), form.get("count", "").strip()
-        village, how = form.get("village", ""), _shared(form)
-        count = int(typed) if typed.isdecimal() and len(typed) < 7 else -1
-        said = VillageTrue(village=village, count=count, **how)
-        try:
-            done = send_village_true(database, settings, catalogue, request.user, month, said, key=form.get("key", ""))
-        except BadRequest as refused:
-            return _show_page(desk, month, Wish(village, "open"), error=refused, form=form)
-        return go(request, f"/rounds/{month}/items?village={village}&sent={done.submission_id}")
+        return _send_village(Desk(request, database, settings, catalogue, keyring), month, form)
 
 
 def _send(desk: Desk, month: str, rows: Sequence[RowForm], form: dict[str, str]) -> Answered | None:
@@ -158,6 +152,19 @@ def _send(desk: Desk, month: str, rows: Sequence[RowForm], form: dict[str, str])
         desk.database, desk.settings, desk.catalogue, desk.request.user, month, answers,
         door="upload", key=form.get("key", ""),
     )  # fmt: skip
+
+
+def _send_village(desk: Desk, month: str, form: dict[str, str]) -> Response[Any]:
+    village, typed = form.get("village", ""), form.get("count", "").strip()
+    count = int(typed) if typed.isdecimal() and len(typed) < 7 else -1
+    said = VillageTrue(village=village, count=count, **_shared(form))
+    try:
+        done = send_village_true(
+            desk.database, desk.settings, desk.catalogue, desk.request.user, month, said, key=form.get("key", "")
+        )
+    except BadRequest as refused:
+        return _show_page(desk, month, Wish(village, "open"), error=refused, form=form)
+    return go(desk.request, f"/rounds/{month}/items?village={village}&sent={done.submission_id}")
 
 
 def _shared(form: dict[str, str]) -> dict[str, str]:
@@ -183,7 +190,7 @@ def _show_page(
         ids = page_of_lines(connection, desk.catalogue, scope, areas, month, wanted, offset=offset, limit=_A_PAGE + 1)
         page = _parts(desk, connection, areas, month, ids[:_A_PAGE], form or {})
         page |= {"sent": listing.find_submission(connection, desk.request.user, sent) if sent else None}
-    rows = show_rows(page.pop("items"), visit=desk.request.auth)
+    rows = show_rows(page.pop("items"), read_rows(form or {}), visit=desk.request.auth)
     page |= {"rows": rows, "wish": wish, "more": len(ids) > _A_PAGE, "is_final": receipts.is_final}
     return _fill(desk, page, error)
 

@@ -21,12 +21,13 @@ from sqlalchemy import Row, or_, select
 
 from adapters.formats.sandbox import Limits, RawSheet, UnreadableFile, read_raw
 from hub.accepting import Accepted, accept
-from hub.casework.list_sheets import CHOICES_SHEET, FOOT, GUIDE_SHEET, ROUND_SHEETS
+from hub.casework.list_sheets import CHOICES_SHEET, FOOT, GUIDE_SHEET, ROUND_SHEETS, sheet_step
 from hub.casework.verdict_rows import VERIFICATION, record_named_by
 from hub.database import Database, run_sql
 from hub.errors import FileRefused, HubError
 from hub.exchange.header_choices import load_choices
 from hub.exchange.parse import parse
+from hub.exchange.workbooks.returned_words import SUMMARY_NAME
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
 from hub.tables import organisation, submission
@@ -35,12 +36,11 @@ from mappings.catalogue import Catalogue
 log = structlog.get_logger("hub.following")
 DOOR = "round"
 SHEETS = ("town_arrival", "town_departure", "service_request")
-_SENT_OUT = (*ROUND_SHEETS, GUIDE_SHEET, CHOICES_SHEET)
+_SENT_OUT = (*ROUND_SHEETS, GUIDE_SHEET, CHOICES_SHEET, SUMMARY_NAME)
 _EMPTY_LIST = "F_NO_ROWS"  # nobody on the list, which is no reason to lose whom the town found
 _WORKBOOKS = ("xlsx", "xls", "xlsb", "ods")
 _LIVES_ELSEWHERE = "3"  # town_arrival.kind
-_MOVES = "moved"
-_MOVED_STEP = f":{_MOVES}:town_arrival"  # ends the operation ids of this step
+_MOVED_STEP = ":moved:town_arrival"  # ends the operation ids of this step
 
 
 def follow(database: Database, settings: Settings, catalogue: Catalogue, submission_id: UUID) -> list[Accepted]:
@@ -94,7 +94,8 @@ def _moved(database: Database, settings: Settings, catalogue: Catalogue, row: Ro
     rows = [{**_told(one), "备注": f"核对回传 {row.receipt_number}"} for one in found]
     if rows:
         lines = b"".join(msgspec.json.encode(one) + b"\n" for one in rows)
-        yield _send(database, settings, catalogue, row, "town_arrival", lines, _MOVES, "更正村居.jsonl")
+        step = f"{row.submission_id}{_MOVED_STEP}"
+        yield _send(database, settings, catalogue, row, "town_arrival", lines, step, "更正村居.jsonl")
 
 
 def _told(values: Iterable[object]) -> dict[str, object]:
@@ -154,7 +155,8 @@ def _sheets(database: Database, settings: Settings, catalogue: Catalogue, row: R
     blank = _left_blank(settings, catalogue, row, path)
     for code in SHEETS:
         if code not in blank and _has_rows(database, settings, catalogue, row, path, code):
-            yield _send(database, settings, catalogue, row, code, path.read_bytes(), "sheet", row.file_name)
+            step = sheet_step(row.submission_id, code)
+            yield _send(database, settings, catalogue, row, code, path.read_bytes(), step, row.file_name)
 
 
 def _left_blank(settings: Settings, catalogue: Catalogue, row: Row[Any], path: Path) -> set[str]:
@@ -219,7 +221,7 @@ def _send(
     row: Row[Any],
     record_type: str,
     content: bytes,
-    what: str,
+    step: str,
     file_name: str,
 ) -> Accepted:
     """As the one who returned the list, for the town."""
@@ -241,7 +243,7 @@ def _send(
         organisation=row.organisation,
         period=row.period,
         door=DOOR,
-        operation_id=f"{row.submission_id}:{what}:{record_type}",
+        operation_id=step,
         catalogue=catalogue,
     )
 

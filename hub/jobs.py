@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
-from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy, SyncPsycopgConnector
+from procrastinate import JobContext, RetryStrategy, SyncPsycopgConnector
 from procrastinate.manager import JobManager
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 
 from hub import following
 from hub.accepting import Accepted as Accepted
@@ -27,12 +23,13 @@ from hub.accepting import enqueue as enqueue
 from hub.casework import balance, reminders, rounds
 from hub.casework.challenge_settling import settle_by_itself
 from hub.casework.notice_sending import send_waiting
-from hub.database import NOTHING, Database, Reach, driver, run_sql, utc_now
-from hub.exchange import effect, person_submission, pipeline, receipts, receive, retention
+from hub.database import Database, driver, run_sql, utc_now
+from hub.exchange import effect, person_submission, pipeline, receive, retention
 from hub.exchange.dispute_submission import lift_settled
 from hub.faults import point
 from hub.keyring import Keyring
 from hub.operations import audit_anchors
+from hub.operations.failed_jobs import drop_old_failures
 from hub.operations.job_errors import JobFailed, place_of, telling_no_values
 from hub.oversight.quality_keeping import keep_quality_figures
 from hub.people import comparison, profiles
@@ -43,23 +40,19 @@ from hub.settings import Settings
 from hub.sharing.freshness import watch_freshness
 from hub.sharing.keeping import keep_sharing
 from hub.tables import submission
+from hub.workers import queue as queue
+from hub.workers import retry_stalled_jobs
+from hub.workers import run_now as run_now
+from hub.workers import wait_until_final as wait_until_final
+from hub.workers import work as work
+from hub.workers import worker_is_alive as worker_is_alive
 from mappings.catalogue import Catalogue
 
 MOST_ATTEMPTS = 5
-HEARTBEAT_SECONDS = 10.0
-STALLED_AFTER_SECONDS = 30.0
-CONCURRENCY = 2
 _KEPT_HOURS = 72
 _SAMPLES_KEPT = timedelta(days=7)
-_LOOK_AGAIN_SECONDS = 0.05
-_NEXT_SECONDS = 0.005
-_DEAD_AFTER_SECONDS = 2.0
-_RETRY_SECONDS = 1.0
-_PRESENCE = (7_215, 2)  # advisory lock every living worker holds, shared
 
 log = logging.getLogger("hub.jobs")
-_ORDERS = ["hub.decisions.round_orders", "hub.desks.month_asking"]  # tasks of rooms above, read when a worker starts
-queue = App(connector=SyncPsycopgConnector(), import_paths=_ORDERS)  # never opened: a worker has its own pool
 _on_the_callers_connection = JobManager(SyncPsycopgConnector())
 
 
@@ -70,42 +63,6 @@ def enqueue_decision(connection: Connection, decision_id: UUID) -> None:
     raw.execute("SET LOCAL search_path = jobs")
     _on_the_callers_connection.defer_job(job.evolve(task_kwargs={"decision_id": str(decision_id)}), connection=raw)
     raw.execute("SET LOCAL search_path TO DEFAULT")
-
-
-def work(database: Database, settings: Settings, *, wait: bool = True, concurrency: int = CONCURRENCY) -> None:
-    """Run jobs until told to stop (SIGTERM, SIGINT), or, without ``wait``, until none is left."""
-    with _present(database) as alone:
-        asyncio.run(_work(database, settings, wait=wait, concurrency=concurrency, alone=alone))
-
-
-def worker_is_alive(connection: Connection) -> bool:
-    """Whether some process is working the queue: the lock goes with its connection, however it died."""
-    held = (
-        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = :a AND objid = :b"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"
-    )
-    return bool(run_sql(connection, held, a=_PRESENCE[0], b=_PRESENCE[1]))
-
-
-def wait_until_final(database: Database, submission_id: UUID, seconds: float, reach: Reach = NOTHING) -> bool:
-    """Look at the ledger until the submission is final or waits for a person; False when the time is over first."""
-    until = time.monotonic() + seconds
-    while not _is_settled(database, submission_id, reach):
-        if time.monotonic() > until:
-            return False
-        time.sleep(_LOOK_AGAIN_SECONDS)
-    return True
-
-
-def run_now(database: Database, settings: Settings, submission_id: UUID, seconds: float) -> bool:
-    """Wait for a living worker, or do the queued work here while there is none; whether it is final or waits for a person."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if not _is_worked_on(database):
-            work(database, settings, wait=False)
-        if wait_until_final(database, submission_id, _RETRY_SECONDS):
-            return True
-    return False
 
 
 def sweep(database: Database, older_than_seconds: float = 30.0) -> int:
@@ -158,7 +115,7 @@ def run_submission(context: JobContext, submission_id: str) -> None:
         following.follow(database, settings, _catalogue(), UUID(submission_id))
     except Exception as wrong:
         _note_failure(database, context, UUID(submission_id), wrong)
-        raise JobFailed(type(wrong).__name__) from None
+        raise JobFailed(wrong) from None
     point("job.done")
 
 
@@ -183,7 +140,7 @@ def carry_out_decision(context: JobContext, decision_id: str) -> None:
 @queue.task(name="retry_stalled", pass_context=True, queueing_lock="retry_stalled")
 async def retry_stalled(context: JobContext, timestamp: int) -> None:
     """Give the jobs of dead workers to a living one."""
-    await _retry_stalled(context.app, STALLED_AFTER_SECONDS)
+    await retry_stalled_jobs(context.app)
 
 
 @declares(Right.SYSTEM)
@@ -327,6 +284,7 @@ async def tidy(context: JobContext, timestamp: int) -> None:
     """Remove finished jobs, files no ledger row names, and the samples of previews nobody came back to."""
     database, settings = _tools(context)
     await context.app.job_manager.delete_old_jobs(nb_hours=_KEPT_HOURS)
+    await asyncio.to_thread(drop_old_failures, settings, _KEPT_HOURS)
     await asyncio.to_thread(_remove_orphans, database, settings)
     await asyncio.to_thread(forget_old_previews, database)
 
@@ -336,75 +294,6 @@ async def tidy(context: JobContext, timestamp: int) -> None:
 
 def _catalogue() -> Catalogue:
     return pipeline.catalogue_in_force()
-
-
-async def _work(database: Database, settings: Settings, *, wait: bool, concurrency: int, alone: bool) -> None:
-    with queue.replace_connector(_pool(database)) as app:
-        async with app.open_async():
-            await _run_worker(app, database, settings, wait=wait, concurrency=concurrency, alone=alone)
-            while not wait and await asyncio.to_thread(_is_left, database):  # a job that waited for another's lock
-                await asyncio.sleep(_NEXT_SECONDS)
-                await _run_worker(app, database, settings, wait=False, concurrency=concurrency, alone=False)
-
-
-async def _run_worker(
-    app: App, database: Database, settings: Settings, *, wait: bool, concurrency: int, alone: bool
-) -> None:
-    await _retry_stalled(app, 0.0 if alone else STALLED_AFTER_SECONDS)
-    await app.run_worker_async(
-        wait=wait,
-        concurrency=concurrency,
-        listen_notify=wait,
-        install_signal_handlers=wait,
-        update_heartbeat_interval=HEARTBEAT_SECONDS,
-        stalled_worker_timeout=STALLED_AFTER_SECONDS,
-        fetch_job_polling_interval=2.0,
-        additional_context={"database": database, "settings": settings},
-    )
-
-
-def _pool(database: Database) -> PsycopgConnector:
-    return PsycopgConnector(conninfo=_conninfo(database), kwargs={"options": "-csearch_path=jobs"}, max_size=6)
-
-
-async def _retry_stalled(app: App, seconds: float) -> None:
-    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=seconds):
-        await app.job_manager.retry_job(job, retry_at=utc_now())
-
-
-@contextmanager
-def _present(database: Database) -> Iterator[bool]:
-    """Hold the workers' shared lock; True when no other worker was there, so that every running job is a dead one's."""
-    with psycopg.connect(_conninfo(database), autocommit=True) as connection:
-        alone = _is_first(connection)
-        connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", _PRESENCE)
-        if alone:
-            connection.execute("SELECT pg_advisory_unlock(%s, %s)", _PRESENCE)
-        yield alone
-
-
-def _is_first(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """No other worker holds the lock. A killed one's connection may take PostgreSQL a moment to give up."""
-    until = time.monotonic() + _DEAD_AFTER_SECONDS
-    while connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _PRESENCE).fetchone() != (True,):
-        if time.monotonic() > until:
-            return False
-        time.sleep(_LOOK_AGAIN_SECONDS)
-    return True
-
-
-def _is_left(database: Database) -> bool:
-    """Whether a submission's job could be run now."""
-    with database.begin() as connection:
-        waiting = (
-            "SELECT 1 FROM jobs.procrastinate_jobs WHERE status = 'todo' AND task_name IN ('run_submission', 'carry_out_decision')"
-            " AND (scheduled_at IS NULL OR scheduled_at <= now()) LIMIT 1"
-        )
-        return bool(run_sql(connection, waiting))
-
-
-def _conninfo(database: Database) -> str:
-    return database.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _tools(context: JobContext) -> tuple[Database, Settings]:
@@ -437,14 +326,3 @@ def forget_old_previews(database: Database) -> int:
     """Remove the samples of previews a week old; how many."""
     with database.begin() as connection:
         return effect.drop_old_previews(connection, utc_now() - _SAMPLES_KEPT)
-
-
-def _is_worked_on(database: Database) -> bool:
-    with database.begin() as connection:
-        return worker_is_alive(connection)
-
-
-def _is_settled(database: Database, submission_id: UUID, reach: Reach) -> bool:
-    with database.begin(reach) as connection:
-        row = connection.execute(select(submission).where(submission.c.submission_id == submission_id)).one()
-    return receipts.is_settled(row)

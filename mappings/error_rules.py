@@ -11,7 +11,9 @@ from mappings.sources import RowErrorSource
 
 CODE = re.compile(r"^[FEWN]_[A-Z][A-Z0-9_]*$")
 # What a sentence may name. Whoever fills it in gives those it knows; the others must read as a dash.
-FACTS = ("value", "field", "expected", "found", "line", "rows", "sheet", "columns", "count", "date", "record_type")
+FACTS = (
+    "value", "field", "expected", "found", "line", "rows", "places", "sheet", "columns", "count", "date", "record_type",
+)  # fmt: skip
 LEVELS = {"F": ("error", "hold"), "E": ("error", "hold"), "W": ("warning",), "N": ("note",)}
 
 

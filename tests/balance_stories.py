@@ -12,7 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from hub.casework.balance import Drawn, close_account, draw_account, excuse, join_books
+from hub.casework.balance import Drawn, close_account, draw_account, join_books
+from hub.casework.balance_excuses import excuse
 from hub.database import Database, new_uuid, run_sql, utc_now
 from hub.embedded import Cluster
 from hub.exchange.changelog import number_changes

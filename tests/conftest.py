@@ -19,6 +19,11 @@ from hub.operations.provisioning import provision
 from hub.registry import passwords
 from hub.settings import Settings, load_settings
 from mappings.catalogue import Catalogue, load_catalogue
+from tests.desk_fixtures import bureau as bureau
+from tests.desk_fixtures import client as client
+from tests.desk_fixtures import gongan as gongan
+from tests.desk_fixtures import hub as hub
+from tests.desk_fixtures import staff as staff
 from tests.fresh_databases import FreshDatabases
 from tests.fresh_databases import clone_template as clone_template
 from tests.fresh_databases import execute as execute
@@ -53,6 +58,8 @@ _LONGEST = (
     "test_year.py",
     "test_oracle.py",
     "test_every_page.py",
+    "test_daily_tasks.py",
+    "test_demo.py",
 )
 
 

@@ -85,7 +85,7 @@ def founded_hub(database: Database, app_database: Database, settings: Settings, 
         keys = _found(connection, settings)
     key = Keyring.load(settings.home).audit_key
     audit_database = Database(settings.audit_url, settings.district, audit_key=key) if settings.audit_url else None
-    with _serving(settings, app_database, catalogue, audit_database) as app:
+    with application_over(settings, app_database, catalogue, audit_database) as app:
         yield Hub(app, settings, database, app_database, keys)
     if audit_database is not None:
         audit_database.close()
@@ -96,7 +96,7 @@ def serving_hub(
     settings: Settings, worker: Database, served: Database, catalogue: Catalogue, keys: dict[str, str]
 ) -> Iterator[Hub]:
     """A district that is founded already: one that was restored."""
-    with _serving(settings, served, catalogue, None) as app:
+    with application_over(settings, served, catalogue) as app:
         yield Hub(app, settings, worker, served, keys)
 
 
@@ -105,17 +105,29 @@ def served_hub(settings: Settings, worker: Database, served: Database, catalogue
     """A district that is founded already, with its auditor's connection."""
     key = Keyring.load(settings.home).audit_key
     audit_database = Database(settings.audit_url or "", settings.district, audit_key=key)
-    with _serving(settings, served, catalogue, audit_database) as app:
+    with application_over(settings, served, catalogue, audit_database) as app:
         yield Hub(app, settings, worker, served, {})
     audit_database.close()
 
 
 @contextmanager
-def _serving(
-    settings: Settings, app_database: Database, catalogue: Catalogue, audit_database: Database | None
+def application_over(
+    settings: Settings, app_database: Database, catalogue: Catalogue, audit_database: Database | None = None
 ) -> Iterator[Litestar]:
     """The application over this hub. Its routes are the same for every test and take long to make: made once."""
-    app = _application(settings.max_file_bytes)
+    with hub_behind(_application(settings.max_file_bytes), settings, app_database, catalogue, audit_database) as app:
+        yield app
+
+
+@contextmanager
+def hub_behind(
+    app: Litestar,
+    settings: Settings,
+    app_database: Database,
+    catalogue: Catalogue,
+    audit_database: Database | None = None,
+) -> Iterator[Litestar]:
+    """The application with this hub behind it for a while: what it keeps is made anew, as when it starts."""
     before = dict(app.state.items())
     app.state.update(
         settings=settings,

@@ -1,10 +1,11 @@
-"""One bad cell for every row error a sender can correct alone, and what its comment asks to be written instead."""
+"""One bad cell or row for every row error a sender can correct alone, and what is asked to be written instead."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import NamedTuple
 
+from tests.doors import THIS_MONTH
 from tests.factories import identity_number
 
 POLICE, HEALTH = ("public_security", "hukou_move_in"), ("health", "birth_certificate")
@@ -70,11 +71,38 @@ EXCEPTIONS = {
     "E_IDENTIFIER_CONFLICT": "found by comparing with the register: which number is wrong is for a person to decide",
     "E_PERSON_UNCLEAR": "found by comparing with the register: who it is is for a person to decide",
     "E_IDENTITY_TAKEN": "found by comparing with the register: whose number it is is for a person to decide",
-    # towns' answers stand on the month's own sheet; their marked workbook is not in this round trip
-    "E_ROUND_UNKNOWN": "of a town's answer: test_verdicts corrects it and sends it again",
-    "E_LIST_UNKNOWN": "as above: the list it stands on is wrong, no cell is",
-    "E_LIST_FOREIGN": "as above: the line is another town's",
-    "E_LIST_TAMPERED": "as above: the list is taken out anew, its hidden columns are not for correcting",
-    "E_TRANSFER_WHERE": "of a town's answer: test_verdicts corrects it and sends it again",
-    "E_VERDICT_CONFLICT": "found by comparing with the answer given before: who is right is for a person to decide",
 }
+
+
+class ListCase(NamedTuple):
+    """``sent`` and ``corrected``: header -> what a town writes into the line of ``name`` on its change list.
+
+    ``marked``: the header of the cell that is wrong; "" where no cell is, and the row says what to do. ``corrected``
+    None: the row is taken out of the list, as its reason says.
+    """
+
+    code: str
+    name: str
+    marked: str
+    sent: dict[str, str]
+    corrected: dict[str, str] | None
+
+
+LIST_CASES = (
+    ListCase(
+        "E_ROUND_UNKNOWN", "郑第一", "核对月份", {"核对月份": "2019-01", "核对结果": "属实"}, {"核对月份": THIS_MONTH}
+    ),
+    ListCase("E_LIST_TAMPERED", "郑第二", "", {"姓名": "陈建国", "核对结果": "属实"}, {"姓名": "郑第二"}),
+    ListCase("E_TRANSFER_WHERE", "郑第三", "转派镇街", {"核对结果": "非本辖区"}, {"转派镇街": "白鹭镇"}),
+    ListCase(
+        "E_VILLAGE_ELSEWHERE",
+        "周德",
+        "更正村居",
+        {"核对结果": "不属实", "更正村居": "松坪村"},
+        {"更正村居": "光明社区"},
+    ),
+    # a colleague said 属实 since the list was taken
+    ListCase("E_VERDICT_CONFLICT", "@孙", "核对结果", {"核对结果": "查无此人"}, {"核对结果": "属实"}),
+    ListCase("E_LIST_FOREIGN", "未取名", "", {"核对结果": "属实"}, None),  # pasted from the other town's list
+    ListCase("E_LIST_UNKNOWN", "冯新", "", {"姓名": "冯新", "核对结果": "属实"}, None),  # written below the list
+)

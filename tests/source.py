@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -39,14 +39,26 @@ def modules_in(*rooms: str) -> list[str]:
     return [module for module in sources() if module.startswith(rooms)]
 
 
-def strings_of(node: ast.AST) -> Iterator[str]:
+@cache
+def nodes_of(node: ast.AST) -> tuple[ast.AST, ...]:
+    """Itself and everything in it; many tests walk the same trees."""
+    return tuple(ast.walk(node))
+
+
+@cache
+def strings_of(node: ast.AST) -> tuple[str, ...]:
     """Every text in a piece of source but docstrings; the fixed parts of an f-string are joined with {}."""
-    docstrings = {id(found) for each in ast.walk(node) if (found := docstring_of(each))}
-    inside = {id(part) for each in ast.walk(node) if isinstance(each, ast.JoinedStr) for part in each.values}
-    for each in ast.walk(node):
+    return tuple(_strings_of(nodes_of(node)))
+
+
+def _strings_of(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    docstrings = {id(found) for each in nodes if (found := docstring_of(each))}
+    inside = {id(part) for each in nodes if isinstance(each, ast.JoinedStr) for part in each.values}
+    passed_over = docstrings | inside
+    for each in nodes:
         if isinstance(each, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in each.values)
-        elif isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in docstrings | inside:
+        elif isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in passed_over:
             yield each.value
 
 
@@ -74,10 +86,10 @@ def functions_of(module: str) -> tuple[Act, ...]:
 def _functions_of(module: str) -> Iterator[Act]:
     constants = _writing_constants(module)
     tables = imported_from(module, "hub.tables")
-    for node in ast.walk(tree_of(module)):
+    for node in nodes_of(tree_of(module)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-            calls = frozenset(name for each in ast.walk(node) if (name := called(each)))
+            calls = frozenset(name for each in nodes_of(node) if (name := called(each)))
             writes = _writes(node, tables, constants)
             yield Act(module, node.name, frozenset(each.arg for each in arguments), calls, writes)
 
@@ -85,7 +97,7 @@ def _functions_of(module: str) -> Iterator[Act]:
 def _writes(node: ast.AST, tables: frozenset[str], constants: frozenset[str]) -> bool:
     if any(_WRITING_SQL.search(text) for text in strings_of(node)):
         return True
-    for each in ast.walk(node):
+    for each in nodes_of(node):
         if isinstance(each, ast.Name) and each.id in constants:
             return True
         if isinstance(each, ast.Call) and called(each) in WRITING_CALLS and _on_a_table(each, tables):
@@ -108,15 +120,15 @@ def called(node: ast.AST) -> str | None:
 
 @cache
 def imported_from(module: str, origin: str) -> frozenset[str]:
-    found = (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.ImportFrom) and node.module == origin)
+    found = (node for node in nodes_of(tree_of(module)) if isinstance(node, ast.ImportFrom) and node.module == origin)
     return frozenset(name.asname or name.name for node in found for name in node.names)
 
 
 @cache
 def imports_of(module: str) -> frozenset[str]:
     tree = tree_of(module)
-    whole = (name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names)
-    parts = (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module)
+    whole = (name.name for node in nodes_of(tree) if isinstance(node, ast.Import) for name in node.names)
+    parts = (node.module for node in nodes_of(tree) if isinstance(node, ast.ImportFrom) and node.module)
     return frozenset((*whole, *parts))
 
 

@@ -13,7 +13,6 @@ from litestar.testing import TestClient
 from sqlalchemy import select
 
 from hub import audit
-from hub.app import create_app
 from hub.database import Database, utc_now
 from hub.embedded import Urls
 from hub.errors import NotAllowed
@@ -23,7 +22,7 @@ from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor, Right
 from hub.settings import AccountPolicy, Settings
 from hub.tables import audit as audit_table
 from mappings.catalogue import Catalogue
-from tests.doors import founded_hub
+from tests.doors import founded_hub, hub_behind
 from tests.test_panel import OWN, sign_in
 
 Client = TestClient[Litestar]
@@ -48,11 +47,13 @@ def audit_database(urls: Urls, settings: Settings) -> Iterator[Database]:
 def client(
     database: Database, app_database: Database, audit_database: Database, settings: Settings, catalogue: Catalogue
 ) -> Iterator[Client]:
-    with founded_hub(database, app_database, settings, catalogue):
-        app = create_app(settings, app_database, catalogue, Keyring.load(settings.home), audit_database)
-        with TestClient(app, WEB) as client:
-            client.headers.update(OWN)
-            yield client
+    with (
+        founded_hub(database, app_database, settings, catalogue) as hub,
+        hub_behind(hub.app, settings, app_database, catalogue, audit_database) as app,
+        TestClient(app, WEB) as client,
+    ):
+        client.headers.update(OWN)
+        yield client
 
 
 def write(database: Database, *objects: str, actor: Actor = SYSTEM_ACTOR, outcome: str = "done") -> None:

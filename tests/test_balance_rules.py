@@ -22,9 +22,9 @@ from hub.casework.balance import (
     close_account,
     close_due,
     draw_account,
-    excuse,
     join_books,
 )
+from hub.casework.balance_excuses import excuse
 from hub.casework.balance_reading import WHYS
 from hub.database import Database, run_sql, utc_now
 from hub.embedded import Cluster

@@ -5,46 +5,25 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import openpyxl
-import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import select
 
 from hub import jobs
-from hub.database import Database, run_sql
+from hub.database import run_sql
 from hub.exchange import pipeline
 from hub.registry.permissions import SYSTEM_ACTOR
-from hub.settings import Settings
 from hub.tables import submission
-from mappings.catalogue import Catalogue
 from tests.desk_visits import Visitor, visitor
-from tests.doors import HEADERS, THIS_MONTH, Hub, csv_of, founded_hub, identity_number, move_in
+from tests.doors import HEADERS, THIS_MONTH, Hub, csv_of, identity_number, move_in
 
 HEADER_ROW, FIRST = 3, 4
 SHORT, SHORT_AGAIN = "9990011990030799", "9990011990030798"
-
-
-@pytest.fixture
-def hub(database: Database, app_database: Database, settings: Settings, catalogue: Catalogue) -> Iterator[Hub]:
-    with founded_hub(database, app_database, settings, catalogue) as hub:
-        yield hub
-
-
-@pytest.fixture
-def client(hub: Hub) -> Iterator[TestClient[Litestar]]:
-    with TestClient(hub.app, base_url="https://hub.test") as client:
-        yield client
-
-
-@pytest.fixture
-def gongan(hub: Hub, client: TestClient[Litestar]) -> Visitor:
-    return visitor(hub, client, "gongan")
 
 
 def workbook(*rows: dict[str, str]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -18,30 +17,16 @@ from hub.database import Database, utc_now
 from hub.registry.api_keys import actor_of_key, list_keys
 from hub.registry.organisations import find_organisation
 from hub.registry.permissions import SYSTEM_ACTOR
-from hub.settings import Settings
 from hub.tables import access_request, account
 from hub.tables import audit as audit_table
-from mappings.catalogue import Catalogue
 from tests.certificates import certificate_of
-from tests.desk_visits import Visitor, add_staff, enter_school, request_in, row_of, secret_in, visitor
-from tests.doors import Hub, csv_of, founded_hub, move_in
+from tests.desk_visits import Visitor, enter_school, request_in, row_of, secret_in, visitor
+from tests.doors import Hub, csv_of, move_in
 from tests.test_desks import KEEPER, OFFICER, SYSTEM, ask_reset, session_of
 from tests.test_panel import sign_in, token_of, upload
 
 Client = TestClient[Litestar]
-
-
-@pytest.fixture
-def hub(database: Database, app_database: Database, settings: Settings, catalogue: Catalogue) -> Iterator[Hub]:
-    with founded_hub(database, app_database, settings, catalogue) as hub:
-        add_staff(hub)
-        yield hub
-
-
-@pytest.fixture
-def client(hub: Hub) -> Iterator[Client]:
-    with TestClient(hub.app, base_url="https://hub.test") as client:
-        yield client
+pytestmark = pytest.mark.usefixtures("staff")
 
 
 @pytest.fixture

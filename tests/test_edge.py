@@ -22,9 +22,10 @@ from hub.keyring import Keyring
 from hub.limits import SIGN_INS_PER_MINUTE, Limits, Tally, TooManyRequests
 from hub.registry.api_keys import issue_key
 from hub.registry.permissions import SYSTEM_ACTOR, Right
-from hub.settings import BadSettings, Settings
+from hub.settings import BadSettings, Settings, load_settings
 from mappings.catalogue import Catalogue
 from tests.district import found
+from tests.doors import hub_behind
 from tests.peers import client_at
 
 PROXY, INNER_PROXY, CLIENT, STRANGER = "10.0.0.5", "10.0.0.6", "203.0.113.50", "203.0.113.9"
@@ -39,15 +40,23 @@ def hub(app_database: Database) -> Database:
     return app_database
 
 
+EDGE: dict[str, Any] = {
+    "trusted_proxies": ("10.0.0.0/29",), "allowed_hosts": ("hub.yunling.example",), "requests_per_minute": 40,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def routes(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Litestar:
+    """An application of this file's own: a route is added to it."""
+    settings = load_settings(tmp_path_factory.mktemp("edge"), **EDGE)
+    unreached = Database("postgresql://nobody@localhost/nothing", settings.district)
+    return create_app(settings, unreached, catalogue, Keyring.load(settings.home))
+
+
 @pytest.fixture
-def app(hub: Database, settings: Settings, catalogue: Catalogue) -> Litestar:
-    here = msgspec.structs.replace(
-        settings,
-        trusted_proxies=("10.0.0.0/29",),
-        allowed_hosts=("hub.yunling.example",),
-        requests_per_minute=40,
-    )
-    return create_app(here, hub, catalogue, Keyring.load(settings.home))
+def app(routes: Litestar, hub: Database, settings: Settings, catalogue: Catalogue) -> Iterator[Litestar]:
+    with hub_behind(routes, msgspec.structs.replace(settings, **EDGE), hub, catalogue) as app:
+        yield app
 
 
 @pytest.fixture

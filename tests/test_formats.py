@@ -5,19 +5,24 @@ import datetime
 import io
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.formats.delimited import DelimitedReader
+from adapters.formats.delimited import Batch, DelimitedReader
 from adapters.formats.encodings import TextSource
+from adapters.formats.plain_lines import PlainRows
 from adapters.formats.sandbox import Limits, RawSheet, UnreadableFile, read_raw
+from adapters.formats.unreadable import Order
 from tests import hostile_files as hostile
 from tests.hostile_files import simple_workbook, workbook
 
@@ -133,6 +138,10 @@ def test_a_row_longer_than_any_before_keeps_its_cells(tmp_path: Path) -> None:
     assert frame["sheet_row"].to_list()[-1] == 1_300_001
 
 
+def rows_of(batch: Batch) -> list[tuple[str | None, ...]]:
+    return [*zip(*batch.columns, strict=True)] if isinstance(batch, PlainRows) else batch[:, 1:].rows()
+
+
 _cells = st.text(alphabet='a中 ",\n;', max_size=4)
 _tables = st.lists(st.lists(_cells, min_size=1, max_size=4), min_size=1, max_size=8)
 
@@ -150,8 +159,38 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], quoting: in
         reader.delimiter, reader.width = ",", max(map(len, rows))
 
     reader._learn = learn  # type: ignore[method-assign]
-    got = [[cell for cell in row[1:] if cell] for batch in reader.batches() for row in batch.rows()]
+    got = [[cell for cell in row if cell] for batch in reader.batches() for row in rows_of(batch)]
     assert got == [[cell for cell in row if cell] for row in rows]
+
+
+_texts = st.lists(st.sampled_from(["a", "中", ",", "\t", ";", "\n", "\r\n", "\r", " ", "'", "\ufeff", '"']), min_size=1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_texts, st.integers(1, 4), st.sampled_from(",\t;"))
+def test_what_is_split_line_by_line_is_what_the_vectorised_reader_would_give(
+    text: list[str], width: int, delimiter: str
+) -> None:
+    sent = "".join(text).encode()
+    reader = DelimitedReader(TextSource(io.BytesIO(sent)), LIMITS)
+    reader.delimiter, reader.width = delimiter, width
+    if plain := [row for batch in reader._plain(sent) for row in rows_of(batch)]:
+        frame = reader._vectorised(sent, quoted=False)
+        assert frame is not None and plain == frame.rows()
+
+
+@pytest.mark.parametrize(("sent", "needed"), [(b"a,b\r\n1,2\n3,4", False), (b'a,b\n"1",2\n', True)])
+def test_a_small_plain_file_is_read_without_what_reads_millions_of_rows(
+    tmp_path: Path, sent: bytes, needed: bool
+) -> None:
+    """To load it is most of the time such a file takes."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(sent)
+    told = "import sys; from adapters.formats.child import main; main(sys.argv[1]); sys.exit('polars' in sys.modules)"
+    order = msgspec.json.encode(Order(limits=LIMITS)).decode()
+    with path.open("rb") as file:
+        done = subprocess.run([sys.executable, "-c", told, order], stdin=file, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (needed, b"")
 
 
 def test_a_workbook_gives_texts_and_kinds(tmp_path: Path) -> None:

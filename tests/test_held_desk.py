@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,40 +10,22 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import insert, select
 
-from hub.database import Database, new_uuid, utc_now
+from hub.database import new_uuid, utc_now
 from hub.decisions.held import Chosen, refuse_rows
 from hub.decisions.waiting import WantedItems, count_waiting_items, list_waiting
 from hub.errors import BadRequest
 from hub.registry import api_keys
 from hub.registry.permissions import ROLES, SYSTEM_ACTOR, Actor, Right
 from hub.registry.scope import reach_of
-from hub.settings import Settings
 from hub.tables import audit, comparison_item, person_pair
 from mappings.catalogue import Catalogue
 from tests.decisions import finish, read, send, state_of
 from tests.desk_visits import Visitor, visitor
 from tests.district import actor
-from tests.doors import Hub, csv_of, founded_hub, identity_number, move_in
+from tests.doors import Hub, csv_of, identity_number, move_in
 from tests.test_held import BAD_NUMBER, DECIDER, NO_SUCH_CODE, WRONG_SEX, candidate_for, person_of, waiting
 
 BUREAU = actor("bureau", "bureau_operator", name="quju")
-
-
-@pytest.fixture
-def hub(database: Database, app_database: Database, settings: Settings, catalogue: Catalogue) -> Iterator[Hub]:
-    with founded_hub(database, app_database, settings, catalogue) as hub:
-        yield hub
-
-
-@pytest.fixture
-def client(hub: Hub) -> Iterator[TestClient[Litestar]]:
-    with TestClient(hub.app, base_url="https://hub.test") as client:
-        yield client
-
-
-@pytest.fixture
-def gongan(hub: Hub, client: TestClient[Litestar]) -> Visitor:
-    return visitor(hub, client, "gongan")
 
 
 def listed(hub: Hub, who: Actor, after: str = "", limit: int = 50, **wanted: Any) -> Any:

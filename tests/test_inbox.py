@@ -34,6 +34,7 @@ from tests.doors import THIS_MONTH, TOWN, founded_hub
 from tests.licensed import MOVES, ask
 from tests.matrix_hub import Asking, Matrix, found_matrix, new_asking
 from tests.noticed import tell
+from tests.stopped import leave_upload
 from tests.straight import Answer, Straight, straight_to
 
 POLICE = "public_security"
@@ -94,6 +95,7 @@ def desks(cluster: Cluster, catalogue: Catalogue, tmp_path_factory: pytest.TempP
         with worker.begin() as connection:
             _leave_waiting(connection, matrix)
         ask(hub, catalogue, MOVES)
+        leave_upload(settings, POLICE, "十月.csv", "cut", utc_now() - timedelta(days=40))
         yield Desks(matrix, staff, client, catalogue)
     worker.close()
     served.close()
@@ -124,6 +126,9 @@ def _leave_waiting(connection: Connection, matrix: Matrix) -> None:
     for unit, record_type in ((POLICE, "hukou_move_out"), ("mch_station", "postnatal_visit")):
         rows = {"received": 2, "accepted": 1, "refused": 1}
         _enter_line(connection, "merged", record_type, organisation=unit, period=LAST_MONTH, **rows)
+    for at, state in enumerate(("merged", "refused")):
+        when = now - timedelta(minutes=2 - at)
+        _enter_line(connection, state, "identity_correction", period=LAST_MONTH, received_at=when)
     first, second, *_ = sorted(matrix.persons.values())
     pair = {"first_id": first, "second_id": second, "score": 1.0, "features": {"name": ["equal", 12.0]}}
     connection.execute(insert(person_pair).values(pair | {"state": "open", "organisation": TOWN, "found_at": now}))
@@ -166,6 +171,8 @@ _ID = r"[0-9a-f-]{36}"
 ROWS = {
     "month": r'<th scope="row"',
     "errors": r'<th scope="row"',
+    "stopped_uploads": r'<tr class="stopped-upload">',
+    "turned_back": r'<th scope="row"',
     "units_late": r'<th scope="row"',
     "asking": rf'href="/submissions/{_ID}"',
     "braked": rf'href="/submissions/{_ID}"',
@@ -185,12 +192,14 @@ EXPECTED = {
     "clerk": {
         "month",
         "errors",
+        "turned_back",
         "asking",
         "braked",
         "held",
         "comparisons",
         "challenges",
         "failed",
+        "stopped_uploads",
         "notices",
         "alarms",
     },

@@ -22,10 +22,11 @@ from hub.registry.scope import reach_of
 from hub.registry.subscriptions import load_subscription
 from hub.settings import Settings
 from hub.sharing.answers import answer_request
+from hub.sharing.requests import LicenceRequest, load_request
 from mappings.catalogue import Catalogue
 from tests.desk_visits import visitor
 from tests.doors import Hub, founded_hub, open_account
-from tests.licensed import NEXT_YEAR, POLICE, wanted
+from tests.licensed import NEXT_YEAR, POLICE, answer, ask, wanted
 
 
 @pytest.fixture
@@ -148,3 +149,45 @@ def test_the_command_line_asks_answers_and_stops(settings: Settings, hub: Hub, t
     assert "weijian-moves  health  suspended" in run("subscription", "list")
     assert int(run("licence", "watch")) > 0
     assert number in run("licence", "show", number)
+
+
+def test_the_command_line_extends_consents_escalates_and_sends_back(
+    settings: Settings, hub: Hub, catalogue: Catalogue
+) -> None:
+    number = ask(hub, catalogue).request_no
+    names = {"HUB_DATABASE_URL": "database_url", "HUB_OWNER_URL": "owner_url", "HUB_WORKER_URL": "worker_url"}
+    environment = {key: str(getattr(settings, name)) for key, name in names.items()} | {"HUB_HOME": str(settings.home)}
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["licence", *arguments], env=environment)
+        return done.exit_code, done.output
+
+    provider, why = ("--provider", "public_security"), ("--reason", "涉及历史数据整理，需逐条核对")
+    extended = run("extension", number, "--as", "public_security", "--days", "5", *why)
+    assert extended[0] == 0 and "+5" in extended[1]
+    assert run("consent", number, *provider)[0] == 3  # the same person at the same machine
+    with hub.worker.begin() as connection:
+        run_sql(connection, "UPDATE {d}.licence_answer SET extension_by = 'command:somebody-else'")
+    consented = run("consent", number, *provider)
+    assert consented[0] == 0 and consented[1] != extended[1]  # a later day
+    assert run("remind", number) == (0, "1\n")
+    assert run("escalate", number, "--level", "2", *why)[0] == 4  # not before the bureau itself
+    assert run("escalate", number, "--level", "1", *why)[1].split()[2] == "1"
+    assert run("escalate", number, "--level", "1", "--reason", "短")[0] != 0
+    answer(hub, catalogue, POLICE, find(hub, number), "refused", "本局数据正在整理，暂不能提供")
+    assert run("send-back", number, *provider, *why)[1].split()[1] == "submitted"
+    assert run("withdraw", number, "--as", "labour")[0] == 3
+    assert run("withdraw", number, "--as", "health")[1].split()[1] == "withdrawn"
+    with hub.worker.begin() as connection:
+        said = run_sql(
+            connection, "SELECT facts ->> 'how' FROM {d}.audit WHERE object = :one ORDER BY at, audit_id",
+            one=f"licence-request/{number}",
+        )  # fmt: skip
+    told = [str(how) for (how,) in said]
+    assert told[-7:] == ["extension", "consent", "remind", "escalated", "refused", "sent-back", "withdrawn"]
+
+
+def find(hub: Hub, number: str) -> LicenceRequest:
+    with hub.worker.begin() as connection:
+        found = run_sql(connection, "SELECT request_id FROM {d}.licence_request WHERE request_no = :one", one=number)
+        return load_request(connection, UUID(str(found[0][0])))

@@ -117,7 +117,8 @@ WHO_READS = {
     "submissions": "wang zhen lan qu", "held": "wang zhen qu", "comparisons": "wang qu", "challenges": "wang zhen qu",
     "pairs": "zhen qu", "licences": "wang lan qu", "subscriptions": "wang qu", "certificates": "wang qu",
     "corrections": "wang lan qu", "catalogue": "wang lan qu", "notices": "wang zhen", "accounts": "anquan lan",
-    "keys": "anquan lan", "access-requests": "anquan lan", "audit": "shen",
+    "keys": "anquan lan", "access-requests": "anquan lan", "audit": "shen", "organisations": "qu lan", "areas": "qu lan",
+    "area-history": "qu lan", "mappings": "qu lan", "mapping-columns": "qu lan", "jobs": "qu",
 }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +11,18 @@ from litestar.testing import TestClient
 from sqlalchemy import func, select
 
 from hub.database import Database
-from hub.settings import Settings
 from hub.tables import audit, row_error, submission
 from mappings.catalogue import Catalogue
 from mappings.findings import Findings
 from mappings.loader import ROOT, read_findings
 from mappings.trial import LONGEST_BYTES, read_trial
-from tests.desk_visits import Visitor, add_staff, visitor
-from tests.doors import Hub, csv_of, founded_hub, identity_number, move_in
+from tests.desk_visits import Visitor, visitor
+from tests.doors import Hub, csv_of, identity_number, move_in
 
 Client = TestClient[Litestar]
+pytestmark = pytest.mark.usefixtures("staff")
 PLACE = "/mappings/public_security/hukou_move_in/try"
 PRESENT = (ROOT / "public_security" / "hukou_move_in.toml").read_text("utf-8")
-
-
-@pytest.fixture
-def hub(database: Database, app_database: Database, settings: Settings, catalogue: Catalogue) -> Iterator[Hub]:
-    with founded_hub(database, app_database, settings, catalogue) as hub:
-        add_staff(hub)
-        yield hub
-
-
-@pytest.fixture
-def client(hub: Hub) -> Iterator[Client]:
-    with TestClient(hub.app, base_url="https://hub.test") as client:
-        yield client
-
-
-@pytest.fixture
-def bureau(hub: Hub, client: Client) -> Visitor:
-    return visitor(hub, client, "quju")
 
 
 def try_it(who: Visitor, mapping: str, content: bytes = b"", place: str = PLACE, **form: str) -> Any:

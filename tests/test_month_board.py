@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from hub.database import Database, new_uuid
-from hub.desks.month_board import Board, CellState, board_of
+from hub.desks.month_board import Board, Cell, CellState, board_of
 from hub.registry.permissions import Actor
 from hub.registry.scope import reach_of
 from hub.settings import Settings
-from hub.tables import submission
+from hub.tables import row_error, submission
 from mappings.catalogue import Catalogue, CatalogueError
 from mappings.loader import ROOT, load
 from tests.district import actor, found
@@ -53,33 +53,60 @@ def board(
         return board_of(connection, catalogue, who, MONTH, settings=settings, today=today, **more)
 
 
+def cell_of(shown: Board, record_type: str, unit: str = "public_security") -> Cell:
+    """Of the month."""
+    (line,) = [one for one in shown.lines if (one.organisation.code, one.record_type.code) == (unit, record_type)]
+    return line.cells[0]
+
+
 def states(shown: Board, record_type: str, unit: str = "public_security") -> dict[str, CellState]:
     (line,) = [one for one in shown.lines if (one.organisation.code, one.record_type.code) == (unit, record_type)]
     return {cell.month: cell.state for cell in line.cells}
 
 
 REFUSED: dict[str, Any] = {"received": 3, "accepted": 2, "refused": 1}
-# what was sent of a type in the month (each an hour after the one before), and what the board calls it
-SENT: list[tuple[str, list[dict[str, Any]], CellState]] = [
-    ("nothing yet", [], "due"),
-    ("a dry run", [{"dry_run": True, "state": "previewed"}], "due"),
-    ("a file that is being worked on", [{"state": "checked"}], "received"),
-    ("a file whose columns are asked about", [{"state": "asking"}], "received"),
-    ("a file that waits for its second person", [{"state": "braked"}], "received"),
-    ("a good file", [{}], "accepted"),
-    ("a file with a bad row", [REFUSED], "errors"),
-    ("a file refused whole", [{"state": "refused"}], "errors"),
-    ("a file that failed after a good one", [{}, {"state": "failed"}], "errors"),
-    ("a good file after one that failed", [{"state": "failed"}, {}], "accepted"),
-    ("a bad row, and the next file in work", [REFUSED, {"state": "checked"}], "errors"),
-    ("a file that failed, sent again and in work", [{"state": "failed"}, {"state": "checked"}], "received"),
-    ("a nil return", [{"kind": "nil", "received": 0, "accepted": 0}], "nil"),
-    ("a nil return, then rows", [{"kind": "nil", "received": 0, "accepted": 0}, {}], "accepted"),
-    ("history filled in later", [{"kind": "backfill"}], "due"),
+WHOLE: dict[str, Any] = {"state": "refused", "refusal": {"code": "F_NO_HEADER", "params": {}}}
+FAILED: dict[str, Any] = {"state": "failed"}
+WITHDRAWN: dict[str, Any] = {"state": "refused", "refusal": {"code": "F_WITHDRAWN", "params": {}}}
+NIL: dict[str, Any] = {"kind": "nil", "received": 0, "accepted": 0}
+# what was sent of a type in the month (each an hour after the one before), what the board calls it, and whether it says
+# that a later file was turned back
+SENT: list[tuple[str, list[dict[str, Any]], CellState, bool]] = [
+    ("nothing yet", [], "due", False),
+    ("a dry run", [{"dry_run": True, "state": "previewed"}], "due", False),
+    ("a file that is being worked on", [{"state": "checked"}], "received", False),
+    ("a file whose columns are asked about", [{"state": "asking"}], "received", False),
+    ("a file that waits for its second person", [{"state": "braked"}], "received", False),
+    ("a good file", [{}], "accepted", False),
+    ("a file with a bad row", [REFUSED], "errors", False),
+    ("a file refused whole", [WHOLE], "errors", False),
+    ("a file that failed", [FAILED], "errors", False),
+    ("taken, then refused whole", [{}, WHOLE], "accepted", True),
+    ("taken, then failed", [{}, FAILED], "accepted", True),
+    ("taken, then refused twice", [{}, WHOLE, FAILED], "accepted", True),
+    ("taken with a bad row, then refused whole", [REFUSED, WHOLE], "errors", True),
+    ("refused whole, then taken", [WHOLE, {}], "accepted", False),
+    ("taken, refused whole, taken", [{}, WHOLE, {}], "accepted", False),
+    ("taken, refused whole, and the next in work", [{}, WHOLE, {"state": "checked"}], "received", False),
+    ("taken, one in work, the next refused whole", [{}, {"state": "braked"}, WHOLE], "received", True),
+    ("one in work, the next refused whole", [{"state": "braked"}, WHOLE], "received", True),
+    ("a bad row, and the next file in work", [REFUSED, {"state": "checked"}], "errors", False),
+    ("a file that failed, sent again and in work", [FAILED, {"state": "checked"}], "received", False),
+    ("withdrawn by its unit", [WITHDRAWN], "due", False),
+    ("taken, then one withdrawn", [{}, WITHDRAWN], "accepted", False),
+    ("refused whole, then one withdrawn", [WHOLE, WITHDRAWN], "errors", False),
+    ("a nil return", [NIL], "nil", False),
+    ("a nil return, then rows", [NIL, {}], "accepted", False),
+    ("a nil return, then rows with a bad one", [NIL, REFUSED], "errors", False),
+    ("a nil return, then refused whole", [NIL, WHOLE], "nil", True),
+    ("refused whole, then a nil return", [WHOLE, NIL], "nil", False),
+    ("history filled in later", [{"kind": "backfill"}], "due", False),
 ]
 
 
-@pytest.mark.parametrize(("sent", "expected"), [case[1:] for case in SENT], ids=[case[0] for case in SENT])
+@pytest.mark.parametrize(
+    ("sent", "expected", "turned_back"), [case[1:] for case in SENT], ids=[case[0] for case in SENT]
+)
 def test_a_cell_says_how_the_month_stands(
     ledger: Database,
     app_database: Database,
@@ -87,24 +114,78 @@ def test_a_cell_says_how_the_month_stands(
     catalogue: Catalogue,
     sent: list[dict[str, Any]],
     expected: CellState,
+    turned_back: bool,
 ) -> None:
     with ledger.begin() as connection:
-        for hour, changed in enumerate(sent):
-            send(connection, "hukou_move_in", hours=hour, **changed)
-    assert states(board(app_database, settings, catalogue), "hukou_move_in")[MONTH] == expected
+        sent_as = [send(connection, "hukou_move_in", hours=hour, **changed) for hour, changed in enumerate(sent)]
+    cell = cell_of(board(app_database, settings, catalogue), "hukou_move_in")
+    assert (cell.state, cell.turned_back) == (expected, sent_as[-1] if turned_back else None)
 
 
-def test_rows_sent_again_in_their_workbook_are_wrong_no_more_and_what_was_taken_back_never_came(
+def bad_rows(connection: Connection, submission_id: Any, *numbers: int) -> None:
+    rows = [
+        {
+            "submission_id": submission_id,
+            "row_no": number,
+            "error_no": at,
+            "sheet_row": number,
+            "code": "E_X",
+            "level": "error",
+        }
+        for number in numbers
+        for at in (1, 2)  # a row may be wrong twice
+    ]
+    connection.execute(insert(row_error), rows)
+
+
+def test_rows_that_came_back_in_their_workbook_are_wrong_no_more(
     ledger: Database, app_database: Database, settings: Settings, catalogue: Catalogue
 ) -> None:
+    def refused() -> tuple[CellState, int]:
+        cell = cell_of(board(app_database, settings, catalogue), "hukou_move_in")
+        return cell.state, cell.refused
+
     with ledger.begin() as connection:
-        first = send(connection, "hukou_move_in", **REFUSED)
-        assert send(connection, "hukou_move_in", hours=1, thread_id=first, received=1, accepted=1)
+        first = send(connection, "hukou_move_in", received=9, accepted=5, refused=4)
+        bad_rows(connection, first, 2, 3, 7, 8)
+    assert refused() == ("errors", 4)
+    later = {"thread_id": first, "facts": {"returned_from": f"HR{first.hex}", "returned_rows": [[2, 3]]}}
+    with ledger.begin() as connection:
+        second = send(connection, "hukou_move_in", hours=1, **later, received=2, accepted=1, refused=1)
+        bad_rows(connection, second, 1)
+    assert refused() == ("errors", 3)  # 7 and 8, and the one that is wrong again
+    theirs = {"thread_id": first, "facts": {"returned_from": f"HR{second.hex}", "returned_rows": [[1, 1]]}}
+    with ledger.begin() as connection:
+        third = send(connection, "hukou_move_in", hours=2, **theirs, received=1, accepted=1)
+    assert refused() == ("errors", 2)  # its row 1 is the second's, not the first's
+    with ledger.begin() as connection:
+        send(connection, "hukou_move_in", hours=3, thread_id=first, received=9, accepted=2, unchanged=7)
+    assert refused() == ("accepted", 0)  # which rows it brings it does not say: the whole workbook
+    with ledger.begin() as connection:
+        send(connection, "hukou_move_in", hours=4, kind="undo", undoes=third)
+    assert refused() == ("accepted", 0)  # the whole workbook came after it
+
+
+def test_what_was_taken_back_never_came_and_what_it_had_mended_is_wrong_again(
+    ledger: Database, app_database: Database, settings: Settings, catalogue: Catalogue
+) -> None:
+    def state(record_type: str) -> CellState:
+        return states(board(app_database, settings, catalogue), record_type)[MONTH]
+
+    with ledger.begin() as connection:
         gone = send(connection, "hukou_cancel")
-        send(connection, "hukou_cancel", hours=1, kind="undo", undoes=gone)
-    shown = board(app_database, settings, catalogue)
-    assert states(shown, "hukou_move_in")[MONTH] == "accepted"
-    assert states(shown, "hukou_cancel")[MONTH] == "due"
+        undo = send(connection, "hukou_cancel", hours=1, kind="undo", undoes=gone)
+        first = send(connection, "hukou_move_in", **REFUSED)
+        mended = send(connection, "hukou_move_in", hours=1, thread_id=first, received=1, accepted=1)
+    assert (state("hukou_cancel"), state("hukou_move_in")) == ("due", "accepted")
+    with ledger.begin() as connection:
+        send(connection, "hukou_cancel", hours=2, **WHOLE)
+        send(connection, "hukou_move_in", hours=2, kind="undo", undoes=mended)
+    assert (state("hukou_cancel"), state("hukou_move_in")) == ("errors", "errors")
+    with ledger.begin() as connection:
+        send(connection, "hukou_cancel", hours=3, kind="undo", undoes=undo)
+    cell = cell_of(board(app_database, settings, catalogue), "hukou_cancel")
+    assert cell.state == "accepted" and cell.turned_back is not None
 
 
 DAYS: list[tuple[date, CellState]] = [

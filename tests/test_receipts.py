@@ -19,6 +19,7 @@ from hub.keyring import Keyring, KeysUnreadable, SealedElsewhere, read_public_ke
 from hub.registry.permissions import Actor, Right
 from hub.settings import Settings
 from hub.tables import organisation, submission
+from hub.workers import present
 from mappings.catalogue import Catalogue
 from tests.sheets import death_row, death_sheet
 
@@ -207,7 +208,7 @@ def test_what_fails_for_good_says_so_and_can_be_sent_again(
 def test_a_living_worker_is_known_by_its_lock(database: Database) -> None:
     with database.begin() as connection:
         assert not jobs.worker_is_alive(connection)
-    with jobs._present(database) as alone, jobs._present(database) as second, database.begin() as connection:
+    with present(database) as alone, present(database) as second, database.begin() as connection:
         assert (alone, second) == (True, False)
         assert jobs.worker_is_alive(connection)
     deadline = time.monotonic() + 5

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
+from html import unescape
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import insert
 
-from hub.database import Database, new_uuid, run_sql, utc_now
-from hub.settings import Settings
+from hub import jobs
+from hub.database import new_uuid, run_sql, utc_now
+from hub.errors import Conflict
+from hub.operations import audit_anchors
+from hub.operations.failed_jobs import drop_old_failures
 from hub.tables import channel_state, sftp_event
-from mappings.catalogue import Catalogue
-from tests.desk_visits import Visitor, add_staff, visitor
-from tests.doors import Hub, csv_of, founded_hub, move_in
+from tests.desk_visits import Visitor, visitor
+from tests.doors import Hub, csv_of, move_in
+from tests.list_hub import body_rows, read_file
 from tests.test_panel import OWN, sign_in, upload
 
 Client = TestClient[Litestar]
+pytestmark = pytest.mark.usefixtures("staff")
 _CHANNEL = """
 kind = "out_folder"
 organisation = "labour"
 subscription = "moves-labour"
 every_seconds = 600
 """
-
-
-@pytest.fixture
-def hub(database: Database, app_database: Database, settings: Settings, catalogue: Catalogue) -> Iterator[Hub]:
-    with founded_hub(database, app_database, settings, catalogue) as hub:
-        add_staff(hub)
-        yield hub
-
-
-@pytest.fixture
-def client(hub: Hub) -> Iterator[Client]:
-    with TestClient(hub.app, base_url="https://hub.test") as client:
-        yield client
 
 
 @pytest.fixture
@@ -66,6 +59,50 @@ def test_what_waits_and_what_failed_is_counted_and_nothing_of_it_is_told(
     assert "请报送单位重传同一文件" in failed and "1 个在运行" in failed and "没有任务程序在运行" not in failed
     assert "多源比对" not in failed and "多源比对" in administrator.get("/running").text
     assert "王小明" not in waiting + failed and str(hub.settings.home) not in waiting + failed
+
+
+def test_a_failed_job_says_its_errors_class_and_our_sentence_and_no_value(
+    hub: Hub, administrator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(wrong: Exception) -> Callable[..., None]:
+        def failing(*_: object) -> None:
+            raise wrong
+
+        return failing
+
+    monkeypatch.setattr(audit_anchors, "keep", fail(KeyError("王小明 999001199001011239")))
+    monkeypatch.setattr(jobs, "keep_quality_figures", fail(Conflict("王小明的数据")))
+    with hub.worker.begin() as connection:
+        run_sql(connection, "SELECT set_config('search_path', 'jobs', true)")
+        for task in ("seal_audit", "keep_quality"):
+            run_sql(connection, _QUEUED, task=task)
+    jobs.work(hub.worker, hub.settings, wait=False)
+    page = administrator.get("/running").text
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("<h3>失败的任务") : page.index('id="channels"')], re.S)
+    told = {re.sub(r"<[^>]+>", " ", row).split()[1]: row for row in rows[1:]}
+    assert "KeyError" in told["审计封存"] and "<br>" not in told["审计封存"]
+    assert "Conflict" in told["质量数字更新"] and Conflict.sentence() in unescape(told["质量数字更新"])
+    assert "王小明" not in page and "999001199001011239" not in page
+    assert "小明" not in "".join(file.read_text() for file in (hub.settings.home / "failed-jobs").iterdir())
+    assert "见枢纽主机日志" not in page
+    assert drop_old_failures(hub.settings, hours=1) == 0 and drop_old_failures(hub.settings, hours=-1) >= 2
+    assert "见枢纽主机日志" in administrator.get("/running").text
+
+
+_QUEUED = """
+INSERT INTO jobs.procrastinate_jobs (queue_name, task_name, args) VALUES ('default', :task, '{"timestamp": 0}') RETURNING 1
+"""
+
+
+def test_the_jobs_are_a_list_ordered_and_taken_away_like_any_other(hub: Hub, administrator: Visitor) -> None:
+    page = administrator.get("/running").text
+    names = [row[0] for row in body_rows(page)]
+    assert "处理报送" not in names and "多源比对" in names  # nothing of it yet; by the clock
+    ordered = body_rows(administrator.get("/running?sort=-next_at").text)
+    assert [row[-1] for row in ordered] == sorted((row[-1] for row in ordered), reverse=True)
+    file = read_file(administrator.get("/running?export=xlsx"))
+    assert [row[0] for row in file.rows] == names and file.cover["内容摘要（SHA-256）"] == file.digest()
+    assert "没有需要处理的任务" in administrator.get("/running?only=trouble").text
 
 
 def test_a_channel_that_fails_says_why_and_what_to_do(hub: Hub, administrator: Visitor) -> None:

@@ -96,14 +96,15 @@ def test_a_view_that_is_dropped_is_gone_and_every_act_is_recorded(lists: Lists) 
 )
 def test_nothing_personal_is_kept(lists: Lists, page: str, fields: dict[str, str]) -> None:  # noqa: F811
     who = "anquan" if page == "accounts" else "shen"
-    refused = lists.post(who, f"/views/{page}", name="查", **fields)
-    assert refused.status_code == 400 and "不能存入视图" in refused.text
+    assert "不能存入视图" in _told_at_the_form(lists, who, lists.post(who, f"/views/{page}", name="查", **fields), "查")
     assert _kept(lists) == []
 
 
 @pytest.mark.parametrize("name", ["", " ", "字" * 41, "13800138000", "99900119900307001X"])
 def test_a_name_is_short_and_nobodys_number(lists: Lists, name: str) -> None:  # noqa: F811
-    assert lists.post("wang", "/views/submissions", **(REFUSED | {"name": name})).status_code == 400
+    refused = lists.post("wang", "/views/submissions", **(REFUSED | {"name": name}))
+    assert "1 至 40 个字的名称" in _told_at_the_form(lists, "wang", refused, name.strip())
+    assert name.strip() not in refused.headers["location"] or not name.strip()
     assert _kept(lists) == []
 
 
@@ -124,8 +125,23 @@ def test_an_account_keeps_fifty_views(lists: Lists) -> None:  # noqa: F811
     rows = [_row(number) for number in range(MOST_VIEWS)]
     with lists.hub.served.begin({"organisation": "labour"}) as connection:
         connection.execute(insert(saved_view), rows)
-    assert lists.post("wang", "/views/submissions", **REFUSED).status_code == 409
+    refused = lists.post("wang", "/views/submissions", **REFUSED)
+    assert refused.headers["location"].startswith("/submissions?state=refused&columns=state%2Creceived&")
+    assert "最多保存 50 个视图" in _told_at_the_form(lists, "wang", refused, "退回的")
     assert lists.post("wang", "/views/submissions", **(REFUSED | {"name": "视图0"})).status_code == 303
+
+
+def _told_at_the_form(lists: Lists, who: str, refused: Any, name: str) -> str:  # noqa: F811
+    """The list again: what it says beside the form, with the name that was typed still in it."""
+    assert refused.status_code == 303
+    cookie = refused.headers["set-cookie"].partition(";")[0]
+    headers = {"Cookie": f"{lists.staff[who].headers['Cookie']}; {cookie}"}
+    page = lists.get(who, refused.headers["location"], **headers).text
+    typed = re.search(r'<input[^>]*id="view-name"[^>]*>', page)
+    assert typed and f'value="{name}" aria-invalid="true" aria-describedby="view-name-error" autofocus' in typed[0]
+    assert '<details class="list-menu" open>' in page
+    said = re.search(r'id="view-name-error" role="alert">([^<]+)<', page)
+    return said[1] if said else ""
 
 
 def _row(number: int) -> dict[str, object]:

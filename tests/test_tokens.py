@@ -13,9 +13,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import func, select, update
 
-from hub.app import create_app
 from hub.database import Database, utc_now
-from hub.keyring import Keyring
 from hub.registry import machine_identity, tokens
 from hub.registry.api_keys import issue_key, register_certificate, revoke_key
 from hub.registry.organisations import set_enabled
@@ -25,6 +23,7 @@ from hub.tables import access_token, api_key, audit
 from mappings.catalogue import Catalogue
 from tests.certificates import certificate_of, der_of
 from tests.district import found
+from tests.doors import application_over
 from tests.peers import client_at
 
 SYSTEM, PROXY, STRANGER = "10.20.1.1", "10.0.0.5", "203.0.113.9"
@@ -40,9 +39,10 @@ def hub(app_database: Database) -> Database:
 
 
 @pytest.fixture
-def app(hub: Database, settings: Settings, catalogue: Catalogue) -> Litestar:
+def app(hub: Database, settings: Settings, catalogue: Catalogue) -> Iterator[Litestar]:
     behind_proxy = msgspec.structs.replace(settings, trusted_proxies=(PROXY,))
-    return create_app(behind_proxy, hub, catalogue, Keyring.load(settings.home))
+    with application_over(behind_proxy, hub, catalogue) as app:
+        yield app
 
 
 @pytest.fixture

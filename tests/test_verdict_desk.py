@@ -215,8 +215,9 @@ def test_a_whole_village_is_true_once_somebody_has_counted_it(hub: Hub, qingxi: 
     lines, before = [line for line in items_of(hub) if line["number"] > PEOPLE], answers_sent(hub)
     qingxi.post(ITEMS, key="k", save="all", **row(lines[0], "5"))
     village = {"key": "v", "village": WHOLE_VILLAGE, "method": "3"}
-    wrong = qingxi.post(f"{ITEMS}/village", count="4", **village)
-    assert (wrong.status_code, "现有 3 项" in wrong.text) == (422, True)
+    wrong = qingxi.post(f"{ITEMS}/village", count="4", **village, **row(lines[1], "2", actual="已搬走"))
+    assert (wrong.status_code, "现有 3 项" in wrong.text, 'value="已搬走"' in wrong.text) == (422, True, True)
+    assert qingxi.post(ITEMS, save="enter", count="4", **village).status_code == 422, "Enter in its field is its button"
     assert now(hub, *lines) == [("deferred", "5"), OPEN, OPEN, OPEN]
     done = qingxi.post(f"{ITEMS}/village", count="3", **village)
     assert (done.status_code, now(hub, *lines)) == (303, [("deferred", "5"), TRUE, TRUE, TRUE])

@@ -105,7 +105,7 @@ class _SheetNoting:
             elif cell.comment is not None and cell.comment.author == self.words.author:
                 _clean(cell)
         for column in columns:
-            self.sheet.column_dimensions[_letter(column)].hidden = False
+            self._show(column)
 
     def _last_column(self) -> int:
         """The last one with anything in it, from the header down: a title may be wider, formats may reach to XFD."""
@@ -129,7 +129,7 @@ class _SheetNoting:
 
         top, bottom = min(self.notes.header_rows), max(self.notes.header_rows)
         beside: Any = self.sheet.cell(bottom, first - 1) if first > 1 else None
-        for offset, text in enumerate((self.words.result_header, self.words.reason_header, self.words.row_mark)):
+        for offset, text in enumerate((self.words.result_header, self.words.reason_header, self.notes.row_mark)):
             cell: Any = _put(self.sheet, top, first + offset, text)
             if beside is not None and beside.has_style:
                 cell._style = copy(beside._style)
@@ -154,10 +154,22 @@ class _SheetNoting:
         place = self.anchors.get((note.row, note.column), (note.row, note.column))
         cell = self.sheet.cell(*place)
         _colour(cell, note.level)
-        self.sheet.column_dimensions[_letter(place[1])].hidden = False
+        self._show(place[1])
         if note.text:
             own = f"{note.text}\n——\n{cell.comment.text}" if cell.comment is not None else note.text
             cell.comment = Comment(own, self.words.author, height=150, width=360)
+
+    def _show(self, column: int) -> None:
+        """Hidden columns beside each other are one entry of the sheet: only this one is taken out of it."""
+        every = self.sheet.column_dimensions
+        for group in list(every.values()):
+            if group.min and group.max and group.min < group.max and group.min <= column <= group.max:
+                for first, last in ((group.min, column - 1), (column, column), (column + 1, group.max)):
+                    if first <= last:
+                        part = copy(group)
+                        part.index, part.min, part.max = _letter(first), first, last
+                        every[_letter(first)] = part
+        every[_letter(column)].hidden = False
 
     def _freeze(self) -> None:
         if self.sheet.freeze_panes is None:

@@ -40,9 +40,13 @@ class RowNote(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SheetNotes(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything to be written into one sheet; ``name`` is "" in a file without sheets."""
+    """Everything to be written into one sheet; ``name`` is "" in a file without sheets.
+
+    ``row_mark`` heads the column that numbers the rows: it says of which submission they are.
+    """
 
     name: str
+    row_mark: str
     header_rows: list[int]
     rows: list[RowNote]
     cells: list[CellNote]
@@ -65,7 +69,6 @@ class Instructions(msgspec.Struct, frozen=True, kw_only=True):
     summary_name: str
     result_header: str
     reason_header: str
-    row_mark: str
     mark_prefix: str  # how the headers of such columns begin, whichever submission they are of
     author: str
 

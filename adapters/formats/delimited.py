@@ -4,18 +4,22 @@ import csv
 import io
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import BinaryIO
-
-import polars as pl
+from typing import TYPE_CHECKING, BinaryIO, Union
 
 from adapters.formats import wire
 from adapters.formats.encodings import MAX_LINE, TextSource
+from adapters.formats.plain_lines import PlainRows, split_lines
 from adapters.formats.unreadable import Limits, UnreadableFile, unreadable
+
+if TYPE_CHECKING:
+    import polars as pl  # loaded when a block needs it: most files are small and plain, and it is half of their time
 
 BATCH_ROWS = 20_000
 MAX_COLUMNS = 16_384
 _DELIMITERS = (",", "\t", ";", "|")
 _SAMPLE_LINES = 40
+
+Batch = Union["pl.DataFrame", PlainRows]
 
 
 def send_delimited(file: BinaryIO, pipe: BinaryIO, limits: Limits) -> None:
@@ -28,12 +32,20 @@ def send_delimited(file: BinaryIO, pipe: BinaryIO, limits: Limits) -> None:
                 pipe, wire.SheetOpens("", False, "csv", source.encoding or "utf-8", 1, {"delimiter": reader.delimiter})
             )
             opened = True
-        body = io.BytesIO()
-        batch.write_ipc_stream(body)
-        wire.send(pipe, wire.BatchOfRows(columns=False), body.getbuffer())
+        _send_batch(pipe, batch)
     if not opened:
         raise UnreadableFile("F_EMPTY")
     wire.send(pipe, wire.SheetEnds({"encoding": source.encoding or "utf-8"}))
+
+
+def _send_batch(pipe: BinaryIO, batch: Batch) -> None:
+    if isinstance(batch, PlainRows):
+        body = wire.encode_columns(batch.sheet_rows, [(column, None) for column in batch.columns])
+        wire.send(pipe, wire.BatchOfRows(columns=True), body)
+        return
+    stream = io.BytesIO()
+    batch.write_ipc_stream(stream)
+    wire.send(pipe, wire.BatchOfRows(columns=False), stream.getbuffer())
 
 
 class DelimitedReader:
@@ -47,7 +59,7 @@ class DelimitedReader:
         self.line = 1  # line of the next record
         self.cells = 0
 
-    def batches(self) -> Iterator[pl.DataFrame]:
+    def batches(self) -> Iterator[Batch]:
         blocks = self.source.blocks()
         first = next(blocks, b"")
         self._learn(first)
@@ -62,7 +74,7 @@ class DelimitedReader:
             if end:
                 yield from self._block(text[:end])
         if carried:
-            yield from self._careful(iter([carried]))
+            yield from self._plain(carried) or self._careful(iter([carried]))
 
     def _learn(self, sample: bytes) -> None:
         lines = [
@@ -72,7 +84,10 @@ class DelimitedReader:
         self.width = max([line.count(self.delimiter) + 1 for line in lines], default=1)
         self._check_width()
 
-    def _block(self, text: bytes) -> Iterator[pl.DataFrame]:
+    def _block(self, text: bytes) -> Iterator[Batch]:
+        if plain := self._plain(text):
+            yield from plain
+            return
         quoted = b'"' in text
         frame = self._vectorised(text, quoted)
         if frame is None:
@@ -81,8 +96,19 @@ class DelimitedReader:
         yield from self._numbered(frame)
         self.line += frame.height
 
-    def _vectorised(self, text: bytes, quoted: bool) -> pl.DataFrame | None:
+    def _plain(self, text: bytes) -> list[PlainRows]:
+        """Nothing when the block is not small and plain."""
+        columns = split_lines(text, self.delimiter, self.width)
+        height = len(columns[0]) if columns else 0
+        self._count_cells(height * self.width)
+        first, self.row, self.line = self.row + 1, self.row + height, self.line + height
+        numbers = range(first, first + height)
+        return [PlainRows([*numbers[at]], [column[at] for column in columns or ()]) for at in _batches_of(height)]
+
+    def _vectorised(self, text: bytes, quoted: bool) -> "pl.DataFrame | None":
         """None when the block is not regular: ragged beyond the width, stray quotes, line ends inside cells."""
+        import polars as pl
+
         top = self.delimiter.encode() * (self.width - 1) + b"\n"
         try:
             frame = pl.read_csv(
@@ -96,17 +122,22 @@ class DelimitedReader:
         frame.columns = [f"c{n}" for n in range(self.width)]
         return frame.slice(1)
 
-    def _numbered(self, frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        self.cells += frame.height * frame.width
+    def _count_cells(self, more: int) -> None:
+        self.cells += more
         if self.cells > self.limits.max_cells:
             raise UnreadableFile("F_TOO_MANY_CELLS", cells=self.cells, limit=self.limits.max_cells)
+
+    def _numbered(self, frame: "pl.DataFrame") -> "Iterator[pl.DataFrame]":
+        import polars as pl
+
+        self._count_cells(frame.height * frame.width)
         for start in range(0, frame.height, BATCH_ROWS):
             part = frame.slice(start, BATCH_ROWS)
             rows = pl.int_range(self.row + 1, self.row + 1 + part.height, dtype=pl.Int32, eager=True).alias("sheet_row")
             self.row += part.height
             yield part.insert_column(0, rows)
 
-    def _careful(self, blocks: Iterator[bytes]) -> Iterator[pl.DataFrame]:
+    def _careful(self, blocks: Iterator[bytes]) -> "Iterator[pl.DataFrame]":
         """Record by record; strict, so that an unclosed quote is refused where it stands."""
         csv.field_size_limit(MAX_LINE)
         first_line = self.line
@@ -132,7 +163,9 @@ class DelimitedReader:
             yield from io.StringIO(block.decode("utf-8"), newline="\n")
             line += block.count(b"\n")
 
-    def _frame_of(self, rows: list[list[str]]) -> pl.DataFrame:
+    def _frame_of(self, rows: list[list[str]]) -> "pl.DataFrame":
+        import polars as pl
+
         self.width = max(self.width, *map(len, rows))
         self._check_width()
         columns = list(zip_longest(*rows)) or [(None,) * len(rows)]
@@ -143,6 +176,10 @@ class DelimitedReader:
     def _check_width(self) -> None:
         if self.width > MAX_COLUMNS:
             raise unreadable("columns", columns=self.width, line=self.line)
+
+
+def _batches_of(height: int) -> list[slice]:
+    return [slice(start, start + BATCH_ROWS) for start in range(0, height, BATCH_ROWS)]
 
 
 def _prepended(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

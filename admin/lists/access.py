@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from admin.access_words import ACCOUNT_STATES, ACTS, KEY_KINDS, KEY_STATES, REQUEST_STATES
+from admin.audit_words import AUDIT_DOORS, AUDITED_ACTS, FACTS, HUB, SAID
 from admin.language import N_
-from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Words, at
+from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Words, at, both_ways
 from admin.words import ROLES
 from hub.operations.audit_search import LINES_A_PAGE
-from hub.registry.account_list import state_of
+from hub.registry.account_list import ACCOUNT_ORDERS, state_of
 from hub.registry.permissions import Right
+from hub.registry.requests import REQUEST_ORDERS
 
 OUTCOMES = {"done": N_("完成"), "refused": N_("拒绝"), "failed": N_("失败")}
 _ASKERS = (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)
@@ -23,20 +26,15 @@ def _login(one: Any, words: Words) -> Cell:
     return Cell(text=one.login, href=f"/accounts/{quote(one.login)}")
 
 
-def _last(one: Any) -> float:
-    return one.last_signed_in_at.timestamp() if one.last_signed_in_at else 0.0
-
-
 ACCOUNTS = ListPage(
     code="accounts", path="/accounts", title=N_("账号"), rights=_ASKERS, rows_a_page=100,
     columns=(
         Column(
             code="login", title=N_("登录名"), cell=_login, always=True, leads=True, data=True,
-            sort=lambda one: one.login,
         ),
-        Column(code="name", title=N_("姓名"), cell=lambda one, words: one.name, data=True, sort=lambda one: one.name),
+        Column(code="name", title=N_("姓名"), cell=lambda one, words: one.name, data=True),
         Column(
-            code="organisation", title=N_("单位"), data=True, sort=lambda one: one.organisation,
+            code="organisation", title=N_("单位"), data=True,
             cell=lambda one, words: words.organisation(one.organisation),
         ),
         Column(
@@ -52,11 +50,11 @@ ACCOUNTS = ListPage(
         ),
         Column(
             code="last_signed_in_at", title=N_("最近登录"), cell=lambda one, words: at(one.last_signed_in_at),
-            css="nowrap", sort=_last,
+            css="nowrap",
         ),
         Column(
             code="created_at", title=N_("开户时间"), cell=lambda one, words: at(one.created_at), css="nowrap",
-            shown=False, sort=lambda one: one.created_at,
+            shown=False,
         ),
     ),
     filters=(
@@ -65,6 +63,7 @@ ACCOUNTS = ListPage(
         Filter(name="organisation", title=N_("单位")),
         Filter(name="role", title=N_("角色"), words=ROLES),
     ),
+    sorts=both_ways(ACCOUNT_ORDERS),
 )  # fmt: skip
 
 
@@ -131,13 +130,11 @@ ACCESS_REQUESTS = ListPage(
     columns=(
         Column(
             code="asked_at", title=N_("申请时间"), cell=lambda one, words: at(one.asked_at), css="nowrap",
-            sort=lambda one: one.asked_at,
         ),
-        Column(code="act", title=N_("申请事项"), cell=_act, always=True, leads=True, sort=lambda one: one.act),
+        Column(code="act", title=N_("申请事项"), cell=_act, always=True, leads=True),
         Column(code="object", title=N_("对象"), cell=lambda one, words: one.object, data=True),
         Column(
             code="asked_by", title=N_("申请人"), cell=lambda one, words: one.asked_by, data=True,
-            sort=lambda one: one.asked_by,
         ),
         Column(code="reason", title=N_("申请理由"), cell=lambda one, words: one.reason, data=True, css="long"),
         Column(code="state", title=N_("状态"), cell=lambda one, words: words.say(REQUEST_STATES[one.state]), css="nowrap"),
@@ -153,6 +150,7 @@ ACCESS_REQUESTS = ListPage(
             other=False,
         ),
     ),
+    sorts=both_ways(REQUEST_ORDERS),
 )  # fmt: skip
 
 
@@ -164,7 +162,29 @@ def _outcome(line: Any, words: Words) -> str:
 
 
 def _from(line: Any, words: Words) -> str:
-    return f"{line.door} {line.address}".strip()
+    return f"{_said(AUDIT_DOORS, line.door, words)} {line.address}".strip()
+
+
+def _said(known: Mapping[str, str], code: str, words: Words) -> str:
+    """An edited line may say anything: what has no word is shown as it stands."""
+    return words.say(known[code]) if code in known else code
+
+
+def facts_in_short(line: Any, words: Words) -> str:
+    """The facts for the eye: name and value, a digest by its beginning. The numbered export has them whole."""
+    if not isinstance(line.facts, dict):
+        return msgspec.json.encode(line.facts).decode()
+    told = ((name, _short(value, words)) for name, value in line.facts.items() if value not in (None, "", []))
+    return words.say(N_("，")).join(f"{_said(FACTS, name, words)} {value}" for name, value in told)
+
+
+def _short(value: object, words: Words) -> str:
+    if isinstance(value, bool):
+        return words.say(N_("是") if value else N_("否"))
+    if isinstance(value, str) and value in SAID:
+        return words.say(SAID[value])
+    written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return f"{written[:12]}…" if len(written) >= 40 and set(written) <= set("0123456789abcdef") else written
 
 
 AUDIT = ListPage(
@@ -174,20 +194,26 @@ AUDIT = ListPage(
             code="at", title=N_("时间"), cell=lambda line, words: at(line.at), always=True, css="nowrap"
         ),
         Column(code="actor", title=N_("操作人"), cell=lambda line, words: line.actor, data=True),
-        Column(code="organisation", title=N_("单位"), cell=lambda line, words: line.organisation, data=True, css="nowrap"),
+        Column(
+            code="organisation", title=N_("单位"), data=True,
+            cell=lambda line, words: words.organisation(line.organisation) if line.organisation != "hub" else words.say(HUB),
+        ),
         Column(code="door", title=N_("来源"), cell=_from, css="nowrap"),
-        Column(code="act", title=N_("操作"), cell=lambda line, words: line.act, always=True, css="nowrap"),
+        Column(
+            code="act", title=N_("操作"), cell=lambda line, words: _said(AUDITED_ACTS, line.act, words), always=True,
+            css="nowrap",
+        ),
         Column(code="object", title=N_("对象"), cell=lambda line, words: line.object, data=True, css="file"),
         Column(code="outcome", title=N_("结果"), cell=_outcome, css="nowrap"),
         Column(
             code="facts", title=N_("详情"), data=True, css="file",
-            cell=lambda line, words: facts_in_short(line),
+            cell=facts_in_short,
         ),
     ),
     filters=(
         Filter(name="outcome", title=N_("结果"), kind="chips", words=OUTCOMES),
         Filter(name="actor", title=N_("操作人"), kind="text"),
-        Filter(name="organisation", title=N_("单位代码"), kind="text"),
+        Filter(name="organisation", title=N_("单位")),
         Filter(name="act", title=N_("操作")),
         Filter(name="object", title=N_("对象（开头部分）"), kind="text", longest=200),
         Filter(name="address", title=N_("来源地址"), kind="text", longest=60),
@@ -196,15 +222,3 @@ AUDIT = ListPage(
     ),
     after="before", older=N_("更早的记录"), rows_a_page=LINES_A_PAGE,
 )  # fmt: skip
-
-
-def facts_in_short(line: Any) -> str:
-    """The facts for the eye: name and value, a digest by its beginning. The numbered export has them whole."""
-    if not isinstance(line.facts, dict):
-        return msgspec.json.encode(line.facts).decode()
-    return "，".join(f"{name} {_short(value)}" for name, value in line.facts.items() if value not in (None, "", []))
-
-
-def _short(value: object) -> str:
-    written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"{written[:12]}…" if len(written) >= 40 and set(written) <= set("0123456789abcdef") else written

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
 from litestar.background_tasks import BackgroundTask
+from litestar.di import NamedDependency
 from litestar.response import File
 from sqlalchemy import Connection
 
+from admin.desk_forms import detail_of
 from admin.language import N_
-from admin.lists.asked import Asked, kept_of
+from admin.lists.asked import Asked, Query, kept_of
 from admin.lists.declared import Column, Words, at
 from admin.lists.shown import (
     Options,
     ShownList,
+    Unsaved,
     cells_of,
     chips_of,
     choices_of_columns,
@@ -33,7 +37,7 @@ from admin.pages import go, show
 from admin.visits import Visit
 from hub import audit
 from hub.database import Database, new_uuid, utc_now
-from hub.desks.saved_views import SavedView, default_view, list_views
+from hub.desks.saved_views import REFUSALS, SavedView, default_view, list_views
 from hub.errors import BadRequest
 from hub.registry.masking import mask_within
 from hub.registry.organisations import list_organisations
@@ -43,6 +47,7 @@ from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 DENSITY_COOKIE = "__Host-density"
+UNSAVED_COOKIE = "__Host-unsaved"  # the name that was typed for a view that was not saved
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _AT_ONCE = 1000
 _INTERNAL = N_("内部使用，不得转供第三方")
@@ -73,6 +78,24 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     settings: Settings
     catalogue: Catalogue
+
+    @property
+    def actor(self) -> Actor:
+        return self.request.user
+
+    @property
+    def query(self) -> Query:
+        """As it was asked; a name may come several times."""
+        return self.request.query_params.dict()
+
+
+def open_door(
+    request: Asking,
+    database: NamedDependency[Database],
+    settings: NamedDependency[Settings],
+    catalogue: NamedDependency[Catalogue],
+) -> Door:
+    return Door(request=request, database=database, settings=settings, catalogue=catalogue)
 
 
 def page_of(found: Sequence[Any], size: int, place: Callable[[Any], str]) -> Fetched:
@@ -125,7 +148,17 @@ def _shown(
         hidden=hidden_of(asked, fields), said=said_of(asked, options, words), views=views_of(asked, views),
         older=asked.link(**{asked.page.after: fetched.more}) if fetched.more else "",
         density="compact" if door.request.cookies.get(DENSITY_COOKIE) == "compact" else "roomy", made_at=utc_now(),
+        unsaved=_unsaved(door),
     )  # fmt: skip
+
+
+def _unsaved(door: Door) -> Unsaved | None:
+    """Why a view was not saved just now, and the name that was typed for it."""
+    refused = REFUSALS.get(door.request.query_params.get("unsaved", ""))
+    if refused is None:
+        return None
+    name = unquote(door.request.cookies.get(UNSAVED_COOKIE, ""))
+    return Unsaved(error=detail_of(refused(), door.request.auth), name=name)
 
 
 def _ordered(asked: Asked, rows: Sequence[Any]) -> Sequence[Any]:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from admin.lists.declared import Column, Filter, ListPage, Words
+from admin.lists.declared import OWN_NAMES, Column, Filter, ListPage, Words
 from hub.errors import BadRequest
 
 _FORMS = {
@@ -36,6 +36,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return self.filters[name]
 
     @property
+    def order(self) -> str:
+        """The order that was asked for; else the list's usual one."""
+        return self.sort or self.page.usual
+
+    @property
     def narrowed(self) -> dict[str, str]:
         """Filters that differ from what the list shows at first."""
         return {one.name: self.filters[one.name] for one in self.page.filters if self.filters[one.name] != one.default}
@@ -61,8 +66,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def asked_of(page: ListPage, query: Query, **defaults: str) -> Asked:
-    """Read and checked: an unknown value, column or order is refused, not passed over."""
-    at_first = {one.name: defaults.get(one.name, one.default) for one in page.filters}
+    """Read and checked: an unknown value, column or order is refused, not passed over.
+
+    ``defaults``: what this reader sees first; an address that says anything of the list says it all.
+    """
+    said = {*query} & {"view", "export", page.after, *OWN_NAMES, *(one.name for one in page.filters)}
+    at_first = {one.name: one.default for one in page.filters} | ({} if said else defaults)
     return Asked(
         page=page,
         filters={one.name: _checked_filter(one, _said(query, one.name, at_first[one.name])) for one in page.filters},

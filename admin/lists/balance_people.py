@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from admin.language import N_
-from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Words, on
+from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Words, at, on
 from hub.registry.permissions import Right
 
 KINDS = {
@@ -42,7 +42,10 @@ def _name(line: Any, words: Words) -> Cell:
 
 def _why(line: Any, words: Words) -> str:
     known = words.say(WHYS[line.why]) if line.why in WHYS else ""
-    return f"{known} {line.reason or ''}".strip()
+    if not line.excused_at:
+        return f"{known} {line.reason or ''}".strip()
+    said = words.say(N_("{by}于{at}说明：{reason}"))
+    return f"{known}；{said.format(by=line.excused_by, at=at(line.excused_at).text, reason=line.reason)}".strip("；")
 
 
 def _basis(line: Any, words: Words) -> str:

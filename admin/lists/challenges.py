@@ -6,6 +6,8 @@ from typing import Any
 
 from admin.language import N_
 from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Words, at
+from hub.casework.challenge_list import CHALLENGE_ORDERS
+from hub.registry.list_order import both_ways
 from hub.registry.permissions import Right
 
 CHALLENGE_KINDS = {
@@ -69,5 +71,5 @@ CHALLENGES = ListPage(
         Filter(name="overdue", title=N_("超期"), kind="flag"),
         Filter(name="escalated", title=N_("待区局协调"), kind="flag"),
     ),
-    after="before", older=N_("更早的"),
+    after="before", older=N_("更早的"), sorts=both_ways(CHALLENGE_ORDERS), usual="-raised_at",
 )  # fmt: skip

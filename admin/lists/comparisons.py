@@ -8,7 +8,8 @@ from typing import Any
 from admin.language import N_
 from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Option, Words, at, counted
 from admin.lists.shown import Options
-from hub.people.comparison_list import CheckCount
+from hub.people.comparison_list import COMPARISON_ORDERS, CheckCount
+from hub.registry.list_order import both_ways
 from hub.registry.permissions import Right
 
 ITEM_STATES = {"open": N_("待办"), "closed": N_("已办结"), "gone": N_("已一致")}
@@ -54,7 +55,7 @@ COMPARISONS = ListPage(
         Filter(name="check", title=N_("比对项目")),
         Filter(name="days", title=N_("发现超过（天）"), kind="number"),
     ),
-    after="before", older=N_("更早的"),
+    after="before", older=N_("更早的"), sorts=both_ways(COMPARISON_ORDERS), usual="-opened_at",
 )  # fmt: skip
 
 

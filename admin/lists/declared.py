@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -34,6 +34,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     number: int | None = None
     tick: str = ""  # name of a check box
     post: str = ""  # the text is a button that sends this form
+
+    @property
+    def plain(self) -> bool:
+        """Text and nothing else: most cells are, and a page of them is quicker written without asking for the rest."""
+        return not (self.href or self.full or self.look or self.tags or self.more or self.tick or self.post)
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +104,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     personal: bool = False  # may hold somebody's name: never part of a saved view
     hint: str = ""
     other: bool = True  # chips: whether there is a chip for all of them
+    afresh: bool = False  # chips: a search that is typed begins without what was chosen here
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +129,7 @@ class ListPage(msgspec.Struct, frozen=True, kw_only=True):
     older: str = N_("下一页")
     rows_a_page: int = 50
     sorts: tuple[str, ...] = ()  # orders the statement knows: columns by their code, "-" before it for downwards
+    usual: str = ""  # the one it has where none is asked for
     most_rows: int = MOST_ROWS
     keeps_views: bool = True
 
@@ -134,6 +141,11 @@ class ListPage(msgspec.Struct, frozen=True, kw_only=True):
 
     def filter_named(self, name: str) -> Filter:
         return next(one for one in self.filters if one.name == name)
+
+
+def both_ways(names: Iterable[str]) -> tuple[str, ...]:
+    """Orders that a statement knows, upwards and downwards."""
+    return tuple(f"{sign}{name}" for name in names for sign in ("", "-"))
 
 
 # ---- cells that many lists have ----

@@ -9,7 +9,7 @@ from admin.language import N_
 from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Option, Words, at, counted, options_of
 from admin.lists.shown import Options
 from admin.words import STATES
-from hub.decisions.waiting import WaitingCount
+from hub.decisions.waiting import WAITING_ORDERS, WaitingCount
 from hub.registry.permissions import Right
 
 
@@ -62,6 +62,7 @@ HELD = ListPage(
         Filter(name="receipt", title=N_("回执编号"), kind="text", longest=40),
         Filter(name="older", title=N_("等待超过（天）"), kind="number"),
     ),
+    sorts=WAITING_ORDERS, usual="since",
 )  # fmt: skip
 
 

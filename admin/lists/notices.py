@@ -7,7 +7,8 @@ import msgspec
 from admin.language import N_
 from admin.lists.declared import Cell, Column, Filter, ListPage, Words, at
 from hub.casework.notice_words import Wording
-from hub.casework.notices import MARKERS, READERS, Notice
+from hub.casework.notices import MARKERS, NOTICE_ORDERS, READERS, Notice
+from hub.registry.list_order import both_ways
 
 _SEEN = N_("已阅")
 
@@ -51,5 +52,5 @@ NOTICES = ListPage(
     filters=(
         Filter(name="all", title=N_("状态"), kind="chips", words={"": N_("未读"), "true": N_("全部")}, other=False),
     ),
-    after="before", older=N_("更早的"),
+    after="before", older=N_("更早的"), sorts=both_ways(NOTICE_ORDERS), usual="-made_at",
 )  # fmt: skip

@@ -6,6 +6,8 @@ from typing import Any
 
 from admin.language import N_
 from admin.lists.declared import Cell, Column, ListPage, Words, at
+from hub.people.pair_list import PAIR_ORDERS
+from hub.registry.list_order import both_ways
 from hub.registry.permissions import Right
 
 
@@ -24,18 +26,18 @@ PAIRS = ListPage(
     code="pairs", path="/pairs", title=N_("疑似同一人"), rights=(Right.JUDGE_PERSON,),
     columns=(
         Column(
-            code="score", title=N_("相似程度"), numeric=True, sort=lambda one: one.score,
+            code="score", title=N_("相似程度"), numeric=True,
             cell=lambda one, words: Cell(text=f"{one.score:.0f}", number=round(one.score)),
         ),
         Column(code="reasons", title=N_("依据"), cell=_reasons, data=True, css="long"),
-        Column(code="organisation", title=N_("判断单位"), cell=_judge, data=True, sort=lambda one: one.organisation),
+        Column(code="organisation", title=N_("判断单位"), cell=_judge, data=True),
         Column(
             code="found_at", title=N_("发现时间"), cell=lambda one, words: at(one.found_at), css="nowrap",
-            sort=lambda one: one.found_at,
         ),
         Column(
             code="work", title=N_("操作"), always=True, on_screen=True, css="nowrap",
             cell=lambda one, words: Cell(text=words.say(N_("对照")), href=f"/pairs/{one.first}/{one.second}"),
         ),
     ),
+    sorts=both_ways(PAIR_ORDERS), usual="-score",
 )  # fmt: skip

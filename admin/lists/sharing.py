@@ -7,8 +7,9 @@ from typing import Any
 from admin.catalogue_words import CLASSIFICATIONS, ENTRY_STATES, FREQUENCIES, SHARING
 from admin.language import N_
 from admin.licence_words import ANSWER_STATES, LEVELS, REQUEST_KINDS, REQUEST_STATES
-from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Words, at, counted
+from admin.lists.declared import NOTHING, Cell, Column, Filter, ListPage, Words, at, both_ways, counted
 from hub.registry.permissions import Right
+from hub.sharing.certificates import CERTIFICATE_ORDERS
 
 CAUSES = {
     "mark": N_("存疑标记"),
@@ -166,7 +167,6 @@ def _closed(one: Any, words: Words) -> Cell:
 def _figure(name: str, title: str) -> Column:
     return Column(
         code=name, title=title, cell=lambda one, words: counted(getattr(one, name)), numeric=True,
-        sort=lambda one: getattr(one, name),
     )  # fmt: skip
 
 
@@ -179,22 +179,19 @@ CERTIFICATES = ListPage(
         ),
         Column(
             code="subscription", title=N_("订阅"), cell=lambda one, words: one.subscription, data=True,
-            sort=lambda one: one.subscription,
         ),
         Column(
-            code="organisation", title=N_("使用单位"), data=True, sort=lambda one: one.organisation,
+            code="organisation", title=N_("使用单位"), data=True,
             cell=lambda one, words: words.organisation(one.organisation),
         ),
         Column(
             code="period", title=N_("期间"), cell=lambda one, words: one.period, css="nowrap",
-            sort=lambda one: one.period,
         ),
         _figure("expected", N_("应发")), _figure("sent", N_("已发")), _figure("fetched", N_("已取")),
         _figure("acknowledged", N_("已签收")),
-        Column(code="closed", title=N_("状态"), cell=_closed, css="nowrap", sort=lambda one: one.closed),
+        Column(code="closed", title=N_("状态"), cell=_closed, css="nowrap"),
         Column(
             code="issued_at", title=N_("出具时间"), cell=lambda one, words: at(one.issued_at), css="nowrap",
-            sort=lambda one: one.issued_at,
         ),
     ),
     filters=(
@@ -202,6 +199,7 @@ CERTIFICATES = ListPage(
         Filter(name="subscription", title=N_("订阅")),
         Filter(name="period", title=N_("期间"), kind="month"),
     ),
+    sorts=both_ways(CERTIFICATE_ORDERS), usual="-issued_at",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,9 @@ class ShownColumn(msgspec.Struct, frozen=True, kw_only=True):
     chosen: bool = True
     link: str = ""
     order: str = ""  # ascending, descending
+    tag: str = "td"  # of its cells, as everything below
+    css: str = ""
+    data: bool = False
 
 
 class Chip(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,13 @@ class ShownView(msgspec.Struct, frozen=True, kw_only=True):
     current: bool
 
 
+class Unsaved(msgspec.Struct, frozen=True, kw_only=True):
+    """A view that was not saved: why, and the name that was typed for it."""
+
+    error: str
+    name: str
+
+
 class ShownList(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the list's macros need."""
 
@@ -72,6 +82,11 @@ class ShownList(msgspec.Struct, frozen=True, kw_only=True):
     older: str
     density: str
     made_at: datetime
+    unsaved: Unsaved | None = None
+
+    def seated(self, row: Sequence[Cell]) -> Iterator[tuple[ShownColumn, Cell]]:
+        """Each cell of a row with its column."""
+        return zip(self.columns, row, strict=True)
 
 
 def cells_of(row: Any, columns: Sequence[Column], words: Words) -> list[Cell]:
@@ -110,7 +125,7 @@ def fields_of(asked: Asked, options: Options, words: Words) -> list[ShownField]:
 
 def hidden_of(asked: Asked, fields: Sequence[ShownField]) -> dict[str, str]:
     """What the filters' form takes along unseen."""
-    typed = {one.its.name for one in fields}
+    typed = {one.its.name for one in fields} | {one.name for one in asked.page.filters if one.afresh}
     return {name: value for name, value in asked.query().items() if name not in typed}
 
 
@@ -142,10 +157,12 @@ def options_for(one: Filter, options: Options, words: Words) -> Sequence[Option]
 def _head(asked: Asked, one: Column, words: Words) -> ShownColumn:
     up, down = one.code, f"-{one.code}"
     orders = {each for each in (up, down) if one.sort or each in asked.page.sorts}
-    order = {up: "ascending", down: "descending"}.get(asked.sort, "")
-    following = down if asked.sort == up and down in orders else up if up in orders else down
+    order = {up: "ascending", down: "descending"}.get(asked.order, "")
+    following = down if asked.order == up and down in orders else up if up in orders else down
     link = asked.link(sort=following) if orders else ""
-    return ShownColumn(column=one, title=words.say(one.title), link=link, order=order)
+    css = f"n {one.css}".rstrip() if one.numeric else one.css
+    tag = "th" if one.leads else "td"
+    return ShownColumn(column=one, title=words.say(one.title), link=link, order=order, tag=tag, css=css, data=one.data)
 
 
 def _chips(asked: Asked, one: Filter, options: Sequence[Option], words: Words) -> Chips:

@@ -90,6 +90,7 @@ SUBMISSIONS = ListPage(
         Filter(name="organisation", title=N_("报送单位")),
     ),
     after="before", older=N_("更早的报送"), rows_a_page=30, sorts=("received_at", "-received_at"),
+    usual="-received_at",
 )  # fmt: skip
 
 

@@ -1,66 +1,97 @@
 // The town's desk with a script: a row is sent at once, and what is typed is kept in this browser, sealed with a key
 // that only this account's pages have, until the hub has said that it has it.
 
+import { differs } from "./panel.js";
+
+const noShelf = { read: async () => ({}), write: async () => {} };
 const form = document.querySelector("form[data-lines]");
 if (form) begin(form);
 
+// Nobody waits for this script, nor until what was kept before is unsealed: everything is heard from here on, what was
+// filled in earlier is taken as it stands, and what was kept comes only into lines that nobody has touched since.
 async function begin(form) {
-  const shelf = await openShelf(form);
-  const kept = await shelf.read();
+  const kept = {};
+  const touched = new Set();
+  const opening = openShelf(form).catch(() => noShelf);
+  const opened = opening.then((shelf) => shelf.read()).then(take);
   form.addEventListener("input", (event) => keep(event.target.closest("[data-line]")));
   form.addEventListener("change", (event) => keep(event.target.closest("[data-line]")));
   form.addEventListener("submit", (event) => {
+    if (event.submitter?.hasAttribute("formaction")) return; // a whole village: the answer is a page
     const row = event.submitter?.closest("[data-line]");
     event.preventDefault();
     if (row) send(row, event.submitter.value);
     else sendAll();
   });
-  for (const shared of document.querySelectorAll("[data-as]")) {
-    const source = form.elements[shared.dataset.as];
-    source.addEventListener("change", () => { shared.value = source.value; });
-  }
   form.addEventListener("keydown", (event) => press(event));
   window.addEventListener("online", sendPending);
   dress(form);
+  // A button that has the focus may have been pressed already: its lines are on their way, and not to be offered again.
+  if (!document.activeElement?.matches("button")) [...lineRows()].filter((row) => fieldsIn(row).some(differs)).forEach(keep);
+  await opened;
   offer();
+  form.dataset.begun = "yes";
+
+  function take(before) {
+    for (const [line, one] of Object.entries(before)) if (!touched.has(line)) kept[line] = one;
+  }
+
+  async function write() {
+    await opened;
+    const many = Object.keys(kept).length;
+    await (await opening).write(kept);
+    form.dataset.kept = many;
+  }
+
+  function lineRows() {
+    return form.querySelectorAll("[data-line]");
+  }
 
   function keep(row) {
     if (!row) return;
     const typed = fieldsOf(row);
+    touched.add(row.dataset.line);
     if (isEmpty(row, typed)) delete kept[row.dataset.line];
     else kept[row.dataset.line] = { typed, key: kept[row.dataset.line]?.key || form.elements.key.value, at: Date.now() };
-    shelf.write(kept);
+    write();
   }
 
   async function send(row, save) {
     const line = row.dataset.line;
+    const typed = fieldsOf(row);
     keep(row);
-    if (kept[line]) kept[line].pending = save;
-    await shelf.write(kept);
     tell(row, form.dataset.sending);
-    const body = new URLSearchParams(fieldsOf(row));
+    const body = new URLSearchParams(typed);
     for (const name of ["token", "village", "state", "only", "verifier", "method", "verified_on"]) {
       if (form.elements[name]) body.set(name, form.elements[name].value);
     }
     body.set("key", kept[line]?.key || form.elements.key.value);
     body.set("save", save);
-    await post(body, row, [line]);
+    await post(body, row, { [line]: typed }, () => save);
   }
 
   // Everything that is filled in on the page, as one submission.
   async function sendAll() {
     const place = form.querySelector(".send-all");
-    const lines = [...form.querySelectorAll("[data-line]")].map((row) => row.dataset.line);
+    const sent = {};
+    for (const row of lineRows()) {
+      sent[row.dataset.line] = fieldsOf(row);
+      keep(row);
+    }
     tell(place, form.dataset.sending);
     const body = new URLSearchParams(new FormData(form));
     body.set("save", "all");
-    if (!(await post(body, place, lines))) return;
+    if (!(await post(body, place, sent, (line) => `row-${line}`))) return;
     tell(place, "");
     form.querySelector(".line.wrong")?.focus();
   }
 
   // Whether the hub has said what became of these lines; only then are those it took no longer kept.
-  async function post(body, place, lines) {
+  async function post(body, place, sent, again) {
+    const lines = Object.keys(sent);
+    await opened;
+    for (const line of lines) if (kept[line]) kept[line].pending = again(line);
+    await write();
     let answer;
     try {
       answer = await fetch(form.action, { method: "POST", body, headers: { "X-Rows": "1" }, redirect: "manual" });
@@ -79,9 +110,10 @@ async function begin(form) {
       const fresh = made.content.querySelector(`[data-line="${line}"]`);
       if (said === "taken" && !fresh?.querySelector("[name$='-contested']")) delete kept[line];
       else if (kept[line]) delete kept[line].pending;
-      if (fresh && rowOf(line)) replace(rowOf(line), fresh);
+      if (fresh && rowOf(line)) replace(rowOf(line), fresh, sent[line]);
     }
-    await shelf.write(kept);
+    recount(made.content);
+    await write();
     offer();
     return true;
   }
@@ -93,11 +125,18 @@ async function begin(form) {
     }
   }
 
-  function replace(row, fresh) {
-    const had = row.contains(document.activeElement);
+  // The line as the hub has it now; what was changed in it while it was being sent is not in that, and is put back.
+  function replace(row, fresh, sent) {
+    const at = row.contains(document.activeElement) ? document.activeElement : null;
+    const typed = fieldsOf(row);
     row.replaceWith(fresh);
     dress(fresh);
-    if (had) fresh.focus();
+    const goneOn = JSON.stringify(typed) !== JSON.stringify(sent) && !fresh.querySelector("[name$='-contested']");
+    if (goneOn) {
+      restore(fresh, Object.fromEntries(Object.entries(typed).filter(([name]) => !name.endsWith("-line"))));
+      keep(fresh);
+    }
+    if (at) ((goneOn && at.id && document.getElementById(at.id)) || fresh).focus();
   }
 
   function rowOf(line) {
@@ -115,7 +154,7 @@ async function begin(form) {
     words.textContent = here.length ? `${here.length} ${words.dataset.keptHere} ` : "";
     if (elsewhere.length) words.append(`${elsewhere.length} ${words.dataset.keptElsewhere}`, linkTo(elsewhere, words.dataset.keptOpen));
     box.querySelector("[data-kept-send]").hidden = !here.length;
-    if (box.hidden && lines.length && !box.dataset.asked) box.hidden = false;
+    if (!box.dataset.asked && lines.some((line) => !touched.has(line))) box.hidden = false;
     if (!lines.length) box.hidden = true;
     box.dataset.asked = "yes";
     box.querySelector("[data-kept-send]").onclick = async () => {
@@ -123,13 +162,17 @@ async function begin(form) {
     };
     box.querySelector("[data-kept-drop]").onclick = async () => {
       for (const line of Object.keys(kept)) delete kept[line];
-      await shelf.write(kept);
+      await write();
       window.location.reload();
     };
   }
 
   // 1, 2, 3 ...: what was found; Enter: this line is sent, and the next one has its turn.
   function press(event) {
+    if (event.key === "Enter" && event.target === form.elements.count && !event.isComposing) {
+      event.preventDefault();
+      form.querySelector("[formaction]").click();
+    }
     const row = event.target.closest("[data-line]");
     if (!row || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
     const ticks = [...row.querySelectorAll("input[type=radio]")];
@@ -157,6 +200,15 @@ async function begin(form) {
   }
 }
 
+// How much is left, by state and village, as the answer says it. An option keeps its place: it may be the chosen one.
+function recount(answer) {
+  for (const fresh of answer.querySelectorAll("[data-counts]")) {
+    const shown = document.querySelector(`[data-counts="${fresh.dataset.counts}"]`);
+    if (shown?.matches("option")) shown.textContent = fresh.textContent;
+    else shown?.replaceWith(fresh);
+  }
+}
+
 function dress(within) {
   for (const button of within.querySelectorAll("[data-row-save]")) button.hidden = false;
 }
@@ -166,9 +218,13 @@ function tell(row, words) {
   if (place) place.textContent = words;
 }
 
+function fieldsIn(row) {
+  return [...row.querySelectorAll("input[name], select[name]")];
+}
+
 function fieldsOf(row) {
   const typed = {};
-  for (const field of row.querySelectorAll("input[name], select[name]")) {
+  for (const field of fieldsIn(row)) {
     if (field.type !== "radio" || field.checked) typed[field.name] = field.value;
   }
   return typed;
@@ -180,10 +236,10 @@ function isEmpty(row, typed) {
 
 function restore(row, typed) {
   const contested = row.querySelector("[name$='-contested']");
-  for (const field of row.querySelectorAll("input[name], select[name]")) {
+  for (const field of fieldsIn(row)) {
     if (!(field.name in typed) || (contested && field.name.endsWith("-line"))) continue;
     if (field.type === "radio") field.checked = field.value === typed[field.name];
-    else field.value = typed[field.name];
+    else if (field.value !== typed[field.name]) field.value = typed[field.name]; // the same again would move the caret
   }
   row.querySelector("details")?.setAttribute("open", "");
 }
@@ -192,7 +248,7 @@ function restore(row, typed) {
 async function openShelf(form) {
   const name = `hub-answers ${form.dataset.account} ${form.dataset.lines}`;
   const longest = 45 * 24 * 3600 * 1000;
-  if (!window.crypto?.subtle) return { read: async () => ({}), write: async () => {} };
+  if (!window.crypto?.subtle) return noShelf;
   const secret = Uint8Array.from(atob(form.dataset.seal), (letter) => letter.charCodeAt(0));
   const key = await crypto.subtle.importKey("raw", secret, "AES-GCM", false, ["encrypt", "decrypt"]);
   let turn = Promise.resolve();

@@ -1,4 +1,14 @@
-// Small comforts on top of pages that work without any script.
+// Small comforts on top of pages that work without any script. They may come late: what a person did before stays done.
+
+// Whether a field holds something else than the hub sent.
+export function differs(field) {
+  if (field.matches("[type=radio], [type=checkbox]")) return field.checked !== field.defaultChecked;
+  if (!field.matches("select")) return field.value !== field.defaultValue;
+  const sent = [...field.options].filter((one) => one.defaultSelected).pop() || field.options[0];
+  return field.selectedOptions[0] !== sent;
+}
+
+const FIELDS = "input, select, textarea";
 
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
@@ -7,7 +17,7 @@ for (const button of document.querySelectorAll("[data-print]")) {
 
 // By mouse at once; whoever goes through the choices with the arrows sends them with Enter or with the button beside it.
 for (const select of document.querySelectorAll("select[data-submit]")) {
-  let byKey = false;
+  let byKey = select.matches(":focus-visible");
   select.addEventListener("pointerdown", () => { byKey = false; });
   select.addEventListener("keydown", (event) => {
     byKey = true;
@@ -18,6 +28,31 @@ for (const select of document.querySelectorAll("select[data-submit]")) {
   select.addEventListener("change", () => { if (!byKey) select.form.submit(); });
 }
 
+// Chosen before this script came: sent now. Not while the keyboard is on it (the arrows may still be under way), and not
+// when the person has gone on, to other fields or by a link: the page would go away from under his hands. For both there
+// is the button.
+const early = [...document.querySelectorAll("select[data-submit]")].find(differs);
+if (early && !document.querySelector("select[data-submit]:focus-visible") && !isBusyOutside(early.form)) early.form.submit();
+
+function isBusyOutside(form) {
+  if (document.activeElement?.matches("a, button, summary")) return true;
+  const others = [...document.querySelectorAll(FIELDS)].filter((field) => field.form !== form);
+  return others.some((field) => field === document.activeElement || differs(field));
+}
+
+// The same for the parts of a page that follow a choice, once htmx listens.
+document.addEventListener("DOMContentLoaded", () => {
+  const late = [...document.querySelectorAll("select[hx-get]")].find(differs);
+  if (late) late.dispatchEvent(new Event("change", { bubbles: true }));
+});
+
+// A page that is done loads itself again, but not while somebody is typing: the next look, in a second, finds the same.
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  const field = document.activeElement;
+  const typing = field && field.matches(FIELDS) && differs(field);
+  if (typing && event.detail.xhr.getResponseHeader("HX-Refresh")) event.preventDefault();
+});
+
 for (const form of document.querySelectorAll("form[data-upload]")) {
   form.addEventListener("submit", (event) => {
     if (event.submitter?.hasAttribute("data-no-file")) return;
@@ -26,8 +61,9 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
   });
 }
 
+// Whoever is already at a field or a button keeps it: what he types would go nowhere.
 const told = document.querySelector(".alert-box[data-focus]");
-if (told) told.focus();
+if (told && !document.activeElement?.matches(`${FIELDS}, button, a, summary`)) told.focus();
 
 // Coming back with the browser's own button must not find a dead form.
 window.addEventListener("pageshow", (event) => {
@@ -63,3 +99,6 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   act();
 });
+
+// From here on keys and choices are heard.
+document.documentElement.dataset.begun = "yes";

@@ -15,7 +15,7 @@ from hub.exchange.slices import FeedContext
 from hub.registry.permissions import Actor, Right
 from hub.registry.scope import reach_of
 from hub.settings import Settings
-from hub.sharing.certificates import issue_certificate, list_certificates
+from hub.sharing.certificates import WantedCertificates, issue_certificate, list_certificates, load_certificate
 
 _RIGHT = {"right": (Right.READ_SHARING, Right.PULL_SLICE)}
 
@@ -38,10 +38,10 @@ class CertificateController(Controller):
         period: FromQuery[str],
     ) -> dict[str, Any]:
         with database.begin(reach_of(actor)) as connection:
-            found = list_certificates(connection, actor, code, period, limit=1)
-        if not found:
-            raise NotFound(f"{code} {period}: 尚未出具证明。 No certificate has been issued.")
-        return found[0].content
+            found = list_certificates(connection, actor, WantedCertificates(code=code, period=period), limit=1)
+            if not found:
+                raise NotFound(f"{code} {period}: 尚未出具证明。 No certificate has been issued.")
+            return load_certificate(connection, actor, found[0].certificate_no).content
 
     @post(
         opt=_RIGHT,

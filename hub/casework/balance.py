@@ -19,9 +19,8 @@ from hub import audit
 from hub.casework import balance_sql as statements
 from hub.casework.balance_explaining import Books, Cause, Mover, event_of, explain, movement_rows
 from hub.database import Database, new_uuids, run_sql
-from hub.errors import BadRequest, Conflict, NotFound
+from hub.errors import Conflict, NotFound
 from hub.registry.areas import AreaIndex, load_area_index
-from hub.registry.masking import mask_within
 from hub.registry.month_calendar import closes_on, last_day, month_after, month_of, read_month
 from hub.registry.permissions import SYSTEM_ACTOR, Actor, Right
 from hub.registry.rights import require
@@ -31,7 +30,6 @@ from mappings.catalogue import Catalogue
 
 log = structlog.get_logger("hub.casework")
 _TURN = "SELECT pg_try_advisory_xact_lock(hashtext('balance'))"
-_LEAST, _MOST = 4, 200  # characters of a reason
 
 
 class BeingDrawn(Conflict):
@@ -166,39 +164,6 @@ def close_due(database: Database, settings: Settings, catalogue: Catalogue, now:
             return [*done, drawn]
         done.append(close_month(database, settings, catalogue, SYSTEM_ACTOR, month, now))
     return done
-
-
-def excuse(
-    connection: Connection,
-    actor: Actor,
-    month: str,
-    reason: str,
-    now: datetime,
-    *,
-    person_id: UUID | None = None,
-    town: int | None = None,
-) -> int:
-    """Let the unexplained lines of one person, or all that touch one town, pass with a reason; how many."""
-    require(actor, Right.MANAGE_ROUND, Right.OPERATE)
-    said = said_reason(reason)
-    if (person_id is None) == (town is None):
-        raise BadRequest("请指定一人或一个镇街。 Name one person or one town.")
-    refuse_unless_drawn(connection, month)
-    excused = _mark_excused(connection, actor, month, said, now, person_id, town)
-    if not excused:
-        raise NotFound("没有需要说明的差异。 There is no difference of theirs to explain.")
-    statements.let_pass(connection, month, district_area(load_area_index(connection)))
-    facts = {"person": str(person_id) if person_id else None, "town": town, "reason": said}
-    audit.record(connection, actor, Right.MANAGE_ROUND, f"balance/{month}", "done", excused=excused, **facts)
-    return excused
-
-
-def said_reason(reason: str) -> str:
-    """The reason as it is kept; BadRequest where it is none."""
-    said = mask_within(" ".join(reason.split()))
-    if not _LEAST <= len(said) <= _MOST:
-        raise BadRequest("请用 4 至 200 个字写明理由。 Say why, in 4 to 200 characters.", reason="")
-    return said
 
 
 def refuse_unless_drawn(connection: Connection, month: str) -> None:
@@ -404,27 +369,3 @@ def _due(database: Database, policy: RoundPolicy, today: date) -> str | None:
         except NobodyJoined:
             return None
     return month if last_day(month, policy) < today else None
-
-
-def _mark_excused(
-    connection: Connection, actor: Actor, month: str, said: str, now: datetime, person: UUID | None, town: int | None
-) -> int:
-    rows = run_sql(
-        connection,
-        """
-        UPDATE {d}.balance_movement m SET kind = 'excused', reason = m.reason || ' ' || :said, excused_by = :by,
-               excused_at = :now
-        WHERE m.month = :month AND m.kind = 'unexplained'
-          AND (m.person_id = CAST(:person AS uuid) OR EXISTS (
-                SELECT 1 FROM {d}.area_place p
-                WHERE p.area_id IN (m.from_area, m.to_area) AND p.town_id = CAST(:town AS integer)))
-        RETURNING 1
-        """,
-        said=said,
-        by=actor.name,
-        now=now,
-        month=month,
-        person=person,
-        town=town,
-    )
-    return len(rows)

@@ -104,6 +104,8 @@ class ListedMovement(msgspec.Struct, frozen=True, kw_only=True):
     event_date: date | None
     why: str  # what is wrong, or why something else is known
     reason: str  # why it was let pass
+    excused_by: str = ""
+    excused_at: datetime | None = None
 
 
 class MovedPeople(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +124,12 @@ def list_months(connection: Connection, actor: Actor) -> list[str]:
     """The months that were ever drawn, the newest first."""
     require(actor, Right.READ_ROUND, Right.OPERATE)
     return list(connection.scalars(select(balance_month.c.month).order_by(balance_month.c.month.desc())))
+
+
+def is_drawn(connection: Connection, actor: Actor, month: str) -> bool:
+    """Whether the month stands open with its differences: drawn, and not closed."""
+    require(actor, Right.READ_ROUND, Right.READ_CHANGE_LIST, Right.OPERATE)
+    return connection.scalar(select(balance_month.c.state).where(balance_month.c.month == month)) == "drawn"
 
 
 def read_account(connection: Connection, actor: Actor, index: AreaIndex, month: str) -> Account:
@@ -224,7 +232,8 @@ def _movements_of(
     rows = run_sql(
         connection,
         f"""
-        SELECT m.person_id, m.kind, m.from_area, m.to_area, m.of_month, m.record_type, m.record_id, m.event_date, m.reason
+        SELECT m.person_id, m.kind, m.from_area, m.to_area, m.of_month, m.record_type, m.record_id, m.event_date, m.reason,
+               coalesce(m.excused_by, ''), m.excused_at
         FROM {{d}}.balance_movement m WHERE m.movement_id IN (SELECT c.movement_id {chosen})
         ORDER BY m.person_id, m.movement_id OFFSET :after LIMIT :limit
         """,
@@ -245,6 +254,8 @@ class _Row(msgspec.Struct, frozen=True):
     record_id: UUID | None
     event_date: date | None
     reason: str
+    excused_by: str
+    excused_at: datetime | None
 
 
 def _names(connection: Connection, persons: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
@@ -268,6 +279,7 @@ def _listed_movement(row: _Row, names: dict[UUID, tuple[str, str]], index: AreaI
         person_id=row.person_id, name=name, id_no=number, kind=row.kind, of_month=row.of_month,
         from_area=_full_name_of(index, row.from_area), to_area=_full_name_of(index, row.to_area),
         record_type=row.record_type, record_id=row.record_id, event_date=row.event_date, why=why, reason=reason,
+        excused_by=row.excused_by, excused_at=row.excused_at,
     )  # fmt: skip
 
 

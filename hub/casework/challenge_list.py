@@ -8,11 +8,12 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 
 from hub import audit
 from hub.casework.challenges import ESCALATED, find_challenge, is_bureau, sides_of
 from hub.database import run_sql
+from hub.registry.list_order import Order, behind, place_of_row
 from hub.registry.masking import mask_field, mask_within
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
@@ -22,18 +23,27 @@ from mappings.catalogue import Catalogue, Field, RecordType
 
 Side = Literal["", "against", "raised"]
 ChallengeState = Literal["", "open", "answered", "closed", "withdrawn"]
-Place = tuple[datetime, UUID]
+Place = tuple[Any, ...]
 HIDDEN = "***"
 _ITS = challenge.c
+CHALLENGE_ORDERS: dict[str, Order] = {
+    "raised_at": _ITS.raised_at,
+    "due_on": _ITS.due_on,
+    "against": (_ITS.against, _ITS.due_on),
+}
 
 
 class WantedChallenges(msgspec.Struct, frozen=True, kw_only=True):
-    """Which: to answer (``against``) or asked (``raised``), in one state, overdue on this day, before the bureau."""
+    """Which: to answer (``against``) or asked (``raised``), in one state, overdue on this day, before the bureau.
+
+    ``sort``: one of CHALLENGE_ORDERS, ``-`` before it for downwards.
+    """
 
     side: Side = ""
     state: ChallengeState = ""
     overdue_on: date | None = None
     escalated: bool = False
+    sort: str = "-raised_at"
 
 
 class ListedChallenge(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,12 +101,18 @@ def list_challenges(
     before: Place | None = None,
     limit: int = 50,
 ) -> list[ListedChallenge]:
-    """Those of one's own unit, the newest first; the bureau's are all, and say of nobody. The reading is noted."""
+    """Those of one's own unit, as they are ordered; the bureau's are all, and say of nobody. The reading is noted."""
     require(actor, Right.WORK_CHALLENGE, Right.OPERATE)
     rows = connection.execute(_chosen(actor, wanted, before).limit(limit)).all()
     named = {} if is_bureau(actor) else _people_of(connection, catalogue, rows)
     _note(connection, actor, "challenges", purpose, rows)
     return [_listed(actor, row, named) for row in rows]
+
+
+def place_of_challenge(connection: Connection, actor: Actor, wanted: WantedChallenges, challenge_id: UUID) -> Place:
+    """Where the list goes on after this one."""
+    row = find_challenge(connection, actor, challenge_id)
+    return place_of_row(row, CHALLENGE_ORDERS, wanted.sort, _ITS.challenge_id)
 
 
 def count_challenges(connection: Connection, actor: Actor, wanted: WantedChallenges) -> tuple[int, date | None]:
@@ -165,9 +181,7 @@ def _chosen(actor: Actor, wanted: WantedChallenges, before: Place | None) -> Any
         tests += [_ITS.state == "open", _ITS.due_on < wanted.overdue_on]
     if wanted.escalated:
         tests += [_ITS.state.in_(("open", "answered")), _ITS.insisted >= ESCALATED]
-    if before is not None:
-        tests.append(tuple_(_ITS.raised_at, _ITS.challenge_id) < before)
-    return select(challenge).where(*tests).order_by(_ITS.raised_at.desc(), _ITS.challenge_id.desc())
+    return behind(select(challenge).where(*tests), CHALLENGE_ORDERS, wanted.sort, _ITS.challenge_id, before)
 
 
 def _listed(actor: Actor, row: Row[Any], named: dict[UUID, tuple[str, str]]) -> ListedChallenge:

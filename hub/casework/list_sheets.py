@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 LIST_SHEET, GUIDE_SHEET = "变动清单", "填表说明"
 CHOICES_SHEET = "_hub"  # what is in it is never read
 FOOT = "填表人："  # begins the last row of a sheet
@@ -14,6 +16,11 @@ ROUND_SHEETS = {
 }
 # Columns by which a line is known again: they are hidden on purpose.
 HIDDEN_FIELDS = frozenset({"source_record_id", "round", "list_mark"})
+
+
+def sheet_step(answers: UUID, record_type: str) -> str:
+    """The operation id under which a sheet is sent on from the submission of the answers beside it."""
+    return f"{answers}:sheet:{record_type}"
 
 
 def is_of_another_type(sheet: str, record_type: str) -> bool:

@@ -216,12 +216,13 @@ NOTICE_KINDS: dict[str, NoticeKind] = {
         " Where nothing happened, send a nil return.",
     ),
     "copy_differs": NoticeKind(
-        title="副本与枢纽不一致", title_en="Your copy differs", page="/subscriptions",
+        title="副本与枢纽不一致", title_en="Your copy differs", page="/subscriptions/{number}/copy-checks",
         text="订阅 {number} 的副本比对发现 {items} 处不一致，请修复后再比对。",
         text_en="The comparison of your copy of {number} found {items} differences: repair them and compare again.",
     ),
     "copies_differ": NoticeKind(
-        title="使用单位副本与枢纽不一致", title_en="A receiver's copy differs", page="/subscriptions", ways=("mail",),
+        title="使用单位副本与枢纽不一致", title_en="A receiver's copy differs", page="/subscriptions/{number}/copy-checks",
+        ways=("mail",),
         text="订阅 {number} 的使用单位比对副本，发现 {items} 处不一致。",
         text_en="The receiver of {number} compared its copy and found {items} differences.",
     ),

@@ -7,15 +7,17 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, true
 
 from hub import audit
 from hub.casework.notice_words import NOTICE_KINDS, Facts, Way
 from hub.database import new_uuid, run_sql, utc_now
 from hub.errors import NotFound
+from hub.registry.list_order import Order, behind, place_of_row
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.settings import Settings
+from hub.tables import notice
 
 READERS = (Right.READ_SUBMISSION, Right.READ_ROUND)  # every desk, and the bureau's leader
 MARKERS = (Right.READ_SUBMISSION, Right.WORK_CHALLENGE)  # whoever does the work: a leader's look hides nothing
@@ -106,24 +108,22 @@ def list_notices(
     before: UUID | None = None,
     limit: int = 50,
     organisation: str = "",
+    sort: str = "-made_at",
 ) -> list[Notice]:
-    """One's own unit's, newest first; at the hub's own machine any unit's."""
+    """One's own unit's, newest first unless another of NOTICE_ORDERS is asked for; at the hub's own machine any unit's."""
     require(actor, *READERS, Right.OPERATE)
-    rows = run_sql(
-        connection, _LISTED, organisation=_unit_of(actor, organisation), unread=unread, before=before, limit=limit
-    )
+    own = notice.c.organisation == _unit_of(actor, organisation)
+    wanted = select(notice).where(own, notice.c.read_at.is_(None) if unread else true())
+    last = connection.execute(select(notice).where(own, notice.c.notice_id == before)).one_or_none() if before else None
+    if before and last is None:
+        return []
+    place = place_of_row(last, NOTICE_ORDERS, sort, notice.c.notice_id) if last else None
+    rows = connection.execute(behind(wanted, NOTICE_ORDERS, sort, notice.c.notice_id, place).limit(limit)).all()
     names = Notice.__struct_fields__
-    return [msgspec.convert(dict(zip(names, row, strict=True)), Notice, strict=False) for row in rows]
+    return [msgspec.convert({name: getattr(row, name) for name in names}, Notice, strict=False) for row in rows]
 
 
-_LISTED = """
-SELECT notice_id, organisation, kind, about, level, facts, made_at, read_at, read_by
-  FROM {d}.notice n
- WHERE organisation = :organisation AND (NOT :unread OR read_at IS NULL)
-   AND (CAST(:before AS uuid) IS NULL OR (made_at, notice_id) < (
-        SELECT b.made_at, b.notice_id FROM {d}.notice b WHERE b.notice_id = :before AND b.organisation = :organisation))
- ORDER BY made_at DESC, notice_id DESC LIMIT :limit
-"""
+NOTICE_ORDERS: dict[str, Order] = {"made_at": notice.c.made_at, "title": (notice.c.kind, notice.c.made_at)}
 
 
 def count_unread(connection: Connection, actor: Actor) -> int:

@@ -99,11 +99,12 @@ def progress(connection: Connection, actor: Actor, month: str, time_zone: str = 
 
 
 def summaries(
-    connection: Connection, actor: Actor, time_zone: str = "Asia/Shanghai", newest: int | None = None
-) -> list[RoundSummary]:
-    """Every round there was, the newest first; only so many of the ``newest``."""
+    connection: Connection, actor: Actor, time_zone: str = "Asia/Shanghai", newest: int | None = None, before: str = "",
+) -> list[RoundSummary]:  # fmt: skip
+    """Every round there was, the newest first; only so many of the ``newest``, of those ``before`` a month."""
     require(actor, Right.READ_ROUND, Right.MANAGE_ROUND, Right.SYSTEM, Right.OPERATE)
-    rounds, areas = list_rounds(connection)[:newest], load_area_index(connection)
+    earlier = [one for one in list_rounds(connection) if not before or one.month < before]
+    rounds, areas = earlier[:newest], load_area_index(connection)
     ids = [one.round_id for one in rounds]
     towns, tallies = _seen_towns(connection, actor, areas, ids), _count(connection, actor, areas, ids, time_zone)
     return [_summary(one, [row for row in towns if row.round_id == one.round_id], tallies) for one in rounds]
@@ -154,7 +155,7 @@ _Place = tuple[UUID, int, int | None]
 def _count(
     connection: Connection, actor: Actor, areas: AreaIndex, rounds: Sequence[UUID], time_zone: str
 ) -> dict[_Place, Tally]:
-    """Lines by round, town and village, in one pass: counted by what became of them, then put together.
+    """Lines by round, town and village: counted in the order of their index by what became of them, then put together.
 
     The district's calendar is asked only of what was answered late enough to be late anywhere.
     """
@@ -162,13 +163,14 @@ def _count(
     rows = run_sql(
         connection,
         """
-        SELECT round_id, town, village, state, result, late, count(*)
-          FROM (SELECT *, state <> 'open' AND answered_at >= due_on - 1
-                       AND (answered_at AT TIME ZONE :zone)::date > due_on AS late FROM {d}.round_item) i
+        SELECT round_id, town, village, state, result, count(*),
+               count(*) FILTER (WHERE state <> 'open' AND answered_at >= due_on - 1
+                                      AND (answered_at AT TIME ZONE :zone)::date > due_on)
+          FROM {d}.round_item
          WHERE round_id = ANY (CAST(:rounds AS uuid[]))
            AND (CAST(:towns AS integer[]) IS NULL OR town = ANY (CAST(:towns AS integer[])))
            AND (CAST(:own AS integer[]) IS NULL OR village = ANY (CAST(:own AS integer[])) OR town = ANY (CAST(:own AS integer[])))
-         GROUP BY round_id, town, village, state, result, late
+         GROUP BY round_id, town, village, state, result
         """,
         rounds=list(rounds),
         own=own,
@@ -176,18 +178,18 @@ def _count(
         zone=time_zone,
     )
     tallies: dict[_Place, Tally] = {}
-    for *place, state, result, late, many in rows:
+    for *place, state, result, many, late in rows:
         where: _Place = tuple(place)  # type: ignore[assignment]
-        tallies[where] = tallies.get(where, Tally()) + _tally(str(state), result, bool(late), int(str(many)))
+        tallies[where] = tallies.get(where, Tally()) + _tally(str(state), result, int(str(many)), int(str(late)))
     return tallies
 
 
-def _tally(state: str, result: object, late: bool, many: int) -> Tally:
-    """So many lines of which the same became."""
+def _tally(state: str, result: object, many: int, late: int) -> Tally:
+    """So many lines of which the same became, some of them late."""
     answered = state != "open"
     return Tally(
         items=many, answered=many * answered, open=many * (not answered), transferred=many * (state == "transferred"),
-        deferred=many * (state == "deferred"), late=many * late,
+        deferred=many * (state == "deferred"), late=late,
         verdicts=tuple(many * (answered and result == code) for code in VERDICTS),
     )  # fmt: skip
 

@@ -17,7 +17,14 @@ from hub.tables.version_sql import row_identifier
 from mappings.catalogue import Catalogue, RecordType
 
 VERIFICATION = "town_verification"
-REFUSING = ("E_ROUND_UNKNOWN", "E_LIST_UNKNOWN", "E_LIST_FOREIGN", "E_LIST_TAMPERED", "E_TRANSFER_WHERE")
+REFUSING = (
+    "E_ROUND_UNKNOWN",
+    "E_LIST_UNKNOWN",
+    "E_LIST_FOREIGN",
+    "E_LIST_TAMPERED",
+    "E_TRANSFER_WHERE",
+    "E_VILLAGE_ELSEWHERE",
+)
 UNANSWERED = "N_NOT_ANSWERED"
 CONFLICT = "E_VERDICT_CONFLICT"
 _TRUE, _ELSEWHERE = "1", "4"
@@ -115,7 +122,9 @@ def _judge(
         return None
     if row.result is None:
         return UNANSWERED
-    if not _places_right(row, town, areas):
+    if not _is_own_village(row, town, areas):
+        return "E_VILLAGE_ELSEWHERE"
+    if not _goes_to_another(row, town, areas):
         return "E_TRANSFER_WHERE"
     return CONFLICT if not context.released and _contradicts(row) else None
 
@@ -139,11 +148,12 @@ def _same_name(said: str | None, listed: str | None) -> bool:
     return (said or "") == (listed or "") or not listed
 
 
-def _places_right(row: Row[Any], town: int | None, areas: AreaIndex) -> bool:
-    """A change goes to another town; a corrected village is one's own."""
+def _is_own_village(row: Row[Any], town: int | None, areas: AreaIndex) -> bool:
     village = areas.codes.get(row.right_village) if row.right_village else None
-    if village is not None and areas.town_of.get(village) != town:
-        return False
+    return village is None or areas.town_of.get(village) == town
+
+
+def _goes_to_another(row: Row[Any], town: int | None, areas: AreaIndex) -> bool:
     if row.result != _ELSEWHERE:
         return True
     other = areas.town_of.get(areas.codes.get(row.to_town or "", -1))
@@ -218,7 +228,8 @@ def _complete(
     town: int | None,
     today: date,
 ) -> None:
-    """What the list did not print: number and place of the person of the line; an answer without a day is of today.
+    """What the list did not print: number and place of the person of the line; an answer without a day is of today,
+    or of the day on which the same was said first.
 
     The mark has served: without it the same answer to a newer copy says nothing new.
     """
@@ -227,7 +238,10 @@ def _complete(
         connection,
         f"""
         UPDATE {{d}}.stg_{VERIFICATION} s
-        SET list_mark = NULL, verified_on = coalesce(s.verified_on, :today),
+        SET list_mark = NULL, verified_on = coalesce(s.verified_on, (
+                SELECT r.verified_on FROM {{d}}.rec_{VERIFICATION} r
+                WHERE r.record_key = s.source_record_id || '|' || s.round AND r.source = :source AND NOT r.voided
+                  AND r.result = s.result), :today),
             id_no = coalesce(s.id_no, number.value), live_div = coalesce(s.live_div, place.code),
             person_area = coalesce(s.person_area, i.village, i.town)
         FROM {{d}}.monthly_round m, {{d}}.round_item i
@@ -241,6 +255,7 @@ def _complete(
         WHERE {going_on} AND m.month = s.round AND {_ITEM}
         """,
         submission=submission_id,
+        source=source,
         town=town,
         today=today,
     )

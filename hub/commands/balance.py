@@ -86,7 +86,7 @@ def excuse_people(
 
     hub balance excuse --month 2026-11 --person 019… --reason 村里核实，人已搬走
     """
-    from hub.casework.balance import excuse
+    from hub.casework.balance_excuses import excuse
     from hub.casework.balance_reading import area_named_by_code
     from hub.commands.opening import opened, operator
     from hub.database import utc_now
@@ -97,6 +97,25 @@ def excuse_people(
         area = area_named_by_code(index, actor, town) if town else None
         done = excuse(connection, actor, month, reason, utc_now(), person_id=person, town=area)
     print(f"已说明 {done} 条差异。 {done} differences were let pass.")
+
+
+@verb(balance, Right.OPERATE, "take-back")
+def take_back(
+    month: Month,
+    reason: Reason,
+    person: Annotated[UUID, typer.Option("--person", help="人员编号 / the person's id")],
+    home: Home = None,
+) -> None:
+    """写明理由，收回对一人差异的说明；封账后不能收回。 A person's difference stands again, until the month is closed.
+
+    hub balance take-back --month 2026-11 --person 019… --reason 核实有误，人还在村里
+    """
+    from hub.casework.balance_excuses import take_back_excuse
+    from hub.commands.opening import opened, operator
+
+    with opened(home) as hub, hub.database.begin() as connection:
+        done = take_back_excuse(connection, operator("hub"), month, reason, person)
+    print(f"已收回 {done} 条说明。 {done} differences stand again.")
 
 
 @verb(balance, Right.OPERATE, "show")

@@ -12,7 +12,7 @@ from hub.commands.verbs import SOME_REFUSED, Home, Json, Output, say, show, verb
 from hub.registry.permissions import Right
 
 if TYPE_CHECKING:
-    from hub.sharing.certificates import Certificate
+    from hub.sharing.certificates import Certificate, ListedCertificate
 
 certificates = typer.Typer(help="完整性证明 / completeness certificates", no_args_is_help=True)
 
@@ -50,10 +50,11 @@ def list_all(
 ) -> None:
     """已出具的证明，新的在前。 Those issued, the newest first."""
     from hub.commands.opening import opened, operator
-    from hub.sharing.certificates import list_certificates
+    from hub.sharing.certificates import WantedCertificates, list_certificates
 
+    wanted = WantedCertificates(code=subscription, period=period)
     with opened(home) as hub, hub.database.begin() as connection:
-        found = list_certificates(connection, operator("hub"), subscription, period)
+        found = list_certificates(connection, operator("hub"), wanted)
     if as_json:
         show([_figures(one) for one in found])
         return
@@ -137,11 +138,11 @@ def _tell(one: Certificate, output: Path | None) -> None:
     say(str(one.content["statement"]))
 
 
-def _figures(one: Certificate) -> dict[str, Any]:
+def _figures(one: ListedCertificate) -> dict[str, Any]:
     return {name: value for name, value in _plain(one).items() if name != "content"} | {"gap": one.gap}
 
 
-def _line(one: Certificate) -> str:
+def _line(one: ListedCertificate) -> str:
     closed = "已闭合 closed" if one.closed else "未闭合 open"
     return (
         f"{one.certificate_no}  {one.subscription}  {one.period}  {closed}  应发 expected {one.expected}"

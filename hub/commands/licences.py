@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
@@ -25,10 +25,12 @@ subscription = typer.Typer(help="订阅。 Subscriptions.", no_args_is_help=True
 
 Organisation = Annotated[str, typer.Option("--as", help="单位代码 / organisation code")]
 Oversight = Annotated[str, typer.Option("--as", help="单位代码 / organisation code")]
+Provider = Annotated[str, typer.Option("--provider", help="提供单位代码 / provider's code")]
 Number = Annotated[str, typer.Argument(help="申请编号 SQ… / request number")]
 Code = Annotated[str, typer.Argument(help="订阅代码 / subscription code")]
 Reason = Annotated[str, typer.Option("--reason", help="理由 / why")]
 _HUB = "hub"
+Done = TypeVar("Done")
 
 
 @verb(licence, Right.OPERATE, "list")
@@ -121,6 +123,95 @@ def answer(
     print(f"{done.request_no}  {done.state}  {done.subscription_code}")
 
 
+@verb(licence, Right.OPERATE, "withdraw")
+def withdraw(number: Number, organisation: Organisation, home: Home = None) -> None:
+    """由申请单位撤回，没有答复完毕以前都可以。 Who asked takes the request back, as long as it is not decided."""
+    from hub.database import utc_now
+    from hub.sharing.requests import withdraw_request
+
+    done = _worked(home, organisation, lambda hub, connection, actor: withdraw_request(
+        connection, actor, _id_of(connection, number), utc_now()
+    ))  # fmt: skip
+    print(f"{done.request_no}  {done.state}")
+
+
+@verb(licence, Right.OPERATE, "extension")
+def extension(
+    number: Number,
+    organisation: Organisation,
+    days: Annotated[int, typer.Option("--days", min=1, max=10, help="工作日数 / working days more")],
+    reason: Reason,
+    home: Home = None,
+) -> None:
+    """提供单位在期限内申请延长，最多 10 个工作日，区局同意后生效（条例第二十一条）。 A provider asks for more days.
+
+    hub licence extension SQ… --as public_security --days 5 --reason 涉及历史数据整理，需逐条核对
+    """
+    from hub.database import utc_now
+    from hub.sharing.answers import ask_extension
+
+    asked = _worked(home, organisation, lambda hub, connection, actor: ask_extension(
+        connection, hub.settings, actor, _id_of(connection, number), days, reason, utc_now()
+    ))  # fmt: skip
+    print(f"{asked.provider}  +{asked.extension_days}  {asked.reply_by}")
+
+
+@verb(licence, Right.OPERATE, "consent")
+def consent(number: Number, provider: Provider, organisation: Oversight = "bureau", home: Home = None) -> None:
+    """区局同意延期，申请单位即得通知。 The bureau consents to more days; whoever asked for the slice is told."""
+    from hub.database import utc_now
+    from hub.sharing.answers import consent_to_extension
+
+    done = _worked(home, organisation, lambda hub, connection, actor: consent_to_extension(
+        connection, hub.settings, actor, _id_of(connection, number), provider, utc_now()
+    ))  # fmt: skip
+    print(f"{done.provider}  +{done.extension_days}  {done.reply_by}")
+
+
+@verb(licence, Right.OPERATE, "remind")
+def remind(number: Number, organisation: Oversight = "bureau", home: Home = None) -> None:
+    """催办没有答复的提供单位，每天至多一次。 Remind the providers that have not answered, once a day at most."""
+    from hub.database import utc_now
+    from hub.sharing.answers import remind_providers
+
+    print(_worked(home, organisation, lambda hub, connection, actor: remind_providers(
+        connection, hub.settings, actor, _id_of(connection, number), utc_now()
+    )))  # fmt: skip
+
+
+@verb(licence, Right.OPERATE, "escalate")
+def escalate(
+    number: Number,
+    level: Annotated[
+        int, typer.Option("--level", min=1, max=3, help="1 区局 bureau 2 共同上级 superior 3 政府 government")
+    ],
+    reason: Reason,
+    organisation: Oversight = "bureau",
+    home: Home = None,
+) -> None:
+    """提请协调，逐级上报（条例第二十八条）；申请单位只能提请区局。 Bring it higher, one level after the other."""
+    from hub.sharing.requests import escalate_request
+
+    done = _worked(home, organisation, lambda hub, connection, actor: escalate_request(
+        connection, actor, _id_of(connection, number), level, reason
+    ))  # fmt: skip
+    print(f"{done.request_no}  {done.state}  {done.level}")
+
+
+@verb(licence, Right.OPERATE, "send-back")
+def give_back(
+    number: Number, provider: Provider, reason: Reason, organisation: Oversight = "bureau", home: Home = None
+) -> None:
+    """区局把不同意的答复退回提供单位重新答复，期限重新起算。 The bureau has a provider judge its refusal anew."""
+    from hub.database import utc_now
+    from hub.sharing.answers import send_back
+
+    done = _worked(home, organisation, lambda hub, connection, actor: send_back(
+        connection, hub.settings, actor, _id_of(connection, number), provider, reason, utc_now()
+    ))  # fmt: skip
+    print(f"{done.request_no}  {done.state}")
+
+
 @verb(licence, Right.OPERATE, "suspend")
 def suspend(code: Code, reason: Reason, organisation: Oversight = "bureau", home: Home = None) -> None:
     """暂停订阅，立即停止下发。 Suspend a subscription: nothing is delivered from now on."""
@@ -198,9 +289,7 @@ def _live(code: str, act: str, reason: str, organisation: str, home: Path | None
     print(f"{known.code}  {known.state}")
 
 
-def _worked(
-    home: Path | None, organisation: str, act: Callable[[Opened, Connection, Actor], LicenceRequest]
-) -> LicenceRequest:
+def _worked(home: Path | None, organisation: str, act: Callable[[Opened, Connection, Actor], Done]) -> Done:
     from hub.commands.opening import opened, operator
 
     with opened(home) as hub, hub.database.begin() as connection:

@@ -31,7 +31,7 @@ def serve(home: Home = None) -> None:
     import uvicorn
 
     from hub.api.waiting import let_waiting_go
-    from hub.app import create_app
+    from hub.app import create_app, settle
     from hub.commands.opening import opened
 
     class LettingGo(uvicorn.Server):
@@ -52,6 +52,7 @@ def serve(home: Home = None) -> None:
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
         server = LettingGo(config)
+        settle()
         with suppress(KeyboardInterrupt):
             server.run()
     if not server.started:

@@ -26,6 +26,7 @@ from hub.exchange.header_choices import load_choices
 from hub.exchange.layout import vocabulary_of
 from hub.exchange.related import find_undo
 from hub.exchange.retention import is_expired, refuse_expired
+from hub.exchange.rival_rows import SheetRanges
 from hub.exchange.sheet_rows import SheetRows, read_sheet_rows
 from hub.exchange.workbooks.corrected import CorrectedRow, Place, corrected_file
 from hub.exchange.workbooks.returned_results import read_again
@@ -44,11 +45,12 @@ NAMED_AS = "_网页更正"
 _SENT = ("regular", "backfill")
 _LEVELS = ("error", "hold", "warning", "note")
 _UNREAD = ("received", "asking")
+Typed = Mapping[int, Mapping[int, str]]  # row number -> column -> text
 _LINE_ENDS = re.compile(r"[\r\n]+")
 
 
 class NotCorrectable(Conflict):
-    """这份报送不能在网页上改：请下载带标注的原表，改好后再上传。 These rows cannot be corrected here: use the marked workbook."""
+    """这份报送不能在网页上逐行改。 The rows of this submission cannot be corrected here one by one."""
 
     problem = "not-correctable"
 
@@ -76,12 +78,15 @@ class BadRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of a submission's bad rows as they were sent, and the file of the thread that came last."""
+    """A page of a submission's bad rows as they were sent, and the file of the thread that came last."""
 
     rows: Sequence[BadRow]
     sheets: Sequence[SheetRows]
     left: int  # in all
     newest: Row[Any]
+    before: int  # how many of them stand on earlier pages
+    back: int  # behind which number the page before this one begins
+    typed: Mapping[Place, CorrectedRow]  # of other pages: what was written otherwise there
 
 
 def is_correctable(row: Row[Any]) -> bool:
@@ -116,16 +121,32 @@ def read_bad_rows(
     *,
     after: int = 0,
     limit: int = 25,
+    typed: Typed | None = None,
 ) -> BadRows:
-    """The rows behind number ``after`` that are still to be corrected; that they were read is noted."""
+    """The rows behind number ``after`` that are still to be corrected; that they were read is noted.
+
+    ``typed``: what was written so far, on this page and on others; the file is read once for all of it.
+    """
     row = _own_submission(connection, catalogue, actor, submission_id)
     left = _left(connection, row, _bad_places(connection, row))
+    earlier = [number for number in left if number <= after]
     numbers = [number for number in left if number > after][:limit]
-    rows, sheets = _read_rows(connection, settings, catalogue, row, {number: left[number] for number in numbers})
+    elsewhere = {number: cells for number, cells in (typed or {}).items() if number in left and number not in numbers}
+    wanted = {number: left[number] for number in sorted({*numbers, *elsewhere})}
+    rows, sheets = _read_rows(connection, settings, catalogue, row, wanted)
+    closed = closed_columns(sheets, catalogue, row.record_type, actor)
     read = audit.digest_of(numbers)
     place = f"submission/{submission_id}"
     audit.record(connection, actor, Right.SUBMIT, place, what="rows to correct", rows=len(numbers), digest=read)
-    return BadRows(rows=rows, sheets=sheets, left=len(left), newest=_newest(connection, row))
+    return BadRows(
+        rows=[one for one in rows if one.row_no in numbers],
+        sheets=sheets,
+        left=len(left),
+        newest=_newest(connection, row),
+        before=len(earlier),
+        back=earlier[-limit - 1] if len(earlier) > limit else 0,
+        typed=_changed_rows([one for one in rows if one.row_no in elsewhere], sheets, elsewhere, closed),
+    )
 
 
 def send_corrected(
@@ -134,7 +155,7 @@ def send_corrected(
     catalogue: Catalogue,
     actor: Actor,
     submission_id: UUID,
-    typed: Mapping[int, Mapping[int, str]],
+    typed: Typed,
     seen: UUID | None,
 ) -> Accepted:
     """Send the rows whose cells say something else now; row number -> column -> text.
@@ -147,6 +168,8 @@ def send_corrected(
         places = {number: at for number, at in _bad_places(connection, row).items() if number in typed}
         rows, sheets = _read_rows(connection, settings, catalogue, row, places)
         changed = _changed_rows(rows, sheets, typed, closed_columns(sheets, catalogue, row.record_type, actor))
+        if not changed:
+            raise NothingCorrected()
         ending, content = corrected_file(row.receipt_number, sheets, changed)
         if not _was_sent(connection, row, content):
             _refuse_stale(connection, row, changed.values(), places, seen)
@@ -257,7 +280,8 @@ def _read_rows(
     )
     file, errors = settings.files / row.stored_as, _errors_of(connection, row, places)
     header_rows = {each["sheet"]: each["header_rows"] for each in row.facts.get("sheets", ())}
-    sheet_of = {number: only for number in places for only in header_rows} if len(header_rows) == 1 else {}
+    ranges = SheetRanges(row.facts)
+    sheet_of = {number: ranges.sheet_of(number) for number in places} if ranges.covers(row.received) else {}
     if not sheet_of:
         again = read_again(file, record_type, mapping, catalogue, limits, choices, list(places))
         sheet_of = {number: place.sheet for number, place in again.places.items()}
@@ -301,7 +325,7 @@ def _errors_of(connection: Connection, row: Row[Any], numbers: Collection[int]) 
 def _changed_rows(
     rows: Sequence[BadRow],
     sheets: Sequence[SheetRows],
-    typed: Mapping[int, Mapping[int, str]],
+    typed: Typed,
     closed: Collection[tuple[str, int]],
 ) -> dict[Place, CorrectedRow]:
     by_name = {sheet.name: sheet for sheet in sheets}
@@ -316,8 +340,6 @@ def _changed_rows(
         new = {index: _cell(text) for index, text in cells.items() if not same_text(written[index][0], text)}
         if new:
             changed[row.sheet, row.sheet_row] = CorrectedRow(row_no=row.row_no, cells=new)
-    if not changed:
-        raise NothingCorrected()
     return changed
 
 

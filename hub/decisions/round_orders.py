@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 from procrastinate import JobContext, SyncPsycopgConnector
@@ -16,22 +17,22 @@ from procrastinate.manager import JobManager
 from sqlalchemy import Connection
 
 from hub import audit
-from hub.casework import balance, rounds
+from hub.casework import balance, balance_excuses, rounds
 from hub.casework.round_reminding import remind_towns, towns_to_remind
 from hub.database import Database, driver, run_sql, utc_now
 from hub.errors import BadRequest, NotAllowed
 from hub.exchange.pipeline import catalogue_in_force
-from hub.jobs import queue, worker_is_alive
 from hub.operations.job_errors import telling_no_values
 from hub.registry.accounts import as_now
 from hub.registry.masking import mask_within
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import declares, require
 from hub.settings import Settings
+from hub.workers import queue, worker_is_alive
 
-What = Literal["open", "close", "remind", "draw", "seal", "excuse"]
+What = Literal["open", "close", "remind", "draw", "seal", "excuse", "take-back"]
 OF_ROUNDS: tuple[What, ...] = ("open", "close", "remind")
-OF_ACCOUNTS: tuple[What, ...] = ("draw", "seal", "excuse")
+OF_ACCOUNTS: tuple[What, ...] = ("draw", "seal", "excuse", "take-back")
 _TASK = "carry_out_round_order"
 _LONGEST_REASON = 200
 _LOOK_AGAIN_SECONDS = 0.05
@@ -46,6 +47,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     town: str = ""  # organisation to remind
     area: int | None = None  # town whose differences pass
+    person: UUID | None = None  # or the one person whose differences pass, or pass no longer
     name: str = ""
     organisation: str = ""
     kind: str = ""
@@ -84,7 +86,10 @@ def give_order(connection: Connection, settings: Settings, actor: Actor, order: 
         order, name=actor.name, organisation=actor.organisation, kind=actor.kind, address=actor.address,
         reason=mask_within(" ".join(order.reason.split())),
     )  # fmt: skip
-    audit.record(connection, actor, Right.MANAGE_ROUND, asked.about, what=f"ask-{order.what}", reason=asked.reason)
+    whom = {"person": str(order.person)} if order.person else {}
+    audit.record(
+        connection, actor, Right.MANAGE_ROUND, asked.about, what=f"ask-{order.what}", reason=asked.reason, **whom
+    )
     return _queue_order(connection, asked)
 
 
@@ -143,7 +148,15 @@ def _judge_sealing(connection: Connection, settings: Settings, actor: Actor, ord
 
 def _judge_excuse(connection: Connection, settings: Settings, actor: Actor, order: Order, now: datetime) -> None:
     balance.refuse_unless_drawn(connection, order.month)
-    balance.said_reason(order.reason)
+    balance_excuses.said_reason(order.reason)
+    if order.person is not None:
+        balance_excuses.refuse_unless_there(connection, order.month, order.person, "unexplained")
+
+
+def _judge_taking_back(connection: Connection, settings: Settings, actor: Actor, order: Order, now: datetime) -> None:
+    balance.refuse_unless_drawn(connection, order.month)
+    balance_excuses.said_reason(order.reason)
+    balance_excuses.refuse_unless_there(connection, order.month, order.person, "excused")
 
 
 _JUDGED: dict[What, Callable[[Connection, Settings, Actor, Order, datetime], None]] = {
@@ -153,6 +166,7 @@ _JUDGED: dict[What, Callable[[Connection, Settings, Actor, Order, datetime], Non
     "draw": _judge_drawing,
     "seal": _judge_sealing,
     "excuse": _judge_excuse,
+    "take-back": _judge_taking_back,
 }
 
 
@@ -210,5 +224,7 @@ def carry_out(database: Database, settings: Settings, order: Order) -> None:
             rounds.close_round(connection, actor, month, now, order.reason)
         elif order.what == "remind":
             remind_towns(connection, settings, actor, month, now, order.town)
+        elif order.what == "take-back":
+            balance_excuses.take_back_excuse(connection, actor, month, order.reason, order.person)
         else:
-            balance.excuse(connection, actor, month, order.reason, now, town=order.area)
+            balance_excuses.excuse(connection, actor, month, order.reason, now, person_id=order.person, town=order.area)

@@ -46,13 +46,14 @@ _READS = {
 
 
 class WantedItems(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of them to list; what is empty does not matter."""
+    """Which of them to list; what is empty does not matter. ``sort``: by since, or by what it is; ``-``: downwards."""
 
     kind: str = ""
     code: str = ""
     record_type: str = ""
     receipt: str = ""
     older_than_days: int = 0
+    sort: str = "since"
 
 
 class WaitingItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +80,10 @@ class WaitingItem(msgspec.Struct, frozen=True, kw_only=True):
     def cursor(self) -> str:
         return f"{self.since.isoformat()}~{self.key}"
 
+    def cursor_in(self, sort: str) -> str:
+        """Its place in an order."""
+        return f"{self.what}~{self.cursor}" if sort in _BY_WHAT else self.cursor
+
 
 class WaitingCount(msgspec.Struct, frozen=True, kw_only=True):
     """How much of one kind waits at one organisation, and since when the oldest does."""
@@ -94,7 +99,7 @@ def list_waiting(
     connection: Connection, actor: Actor, wanted: WantedItems, after: str = "", limit: int = 50
 ) -> list[WaitingItem]:
     """What this account may decide for its own organisation; ``after`` is the cursor of the last one already seen."""
-    place = _place(after) if after else None
+    place = _place(after, wanted.sort) if after else None
     kinds = [
         _first_of(_LISTED[kind](_own(actor)), _SINCE[kind], wanted, place, limit)
         for kind in _kinds_for(actor)
@@ -103,7 +108,7 @@ def list_waiting(
     if not kinds:
         return []
     found = union_all(*kinds).subquery()
-    rows = connection.execute(select(found).order_by(found.c.since, found.c.key).limit(limit)).all()
+    rows = connection.execute(_in_turn(select(found), found.c, wanted.sort).limit(limit)).all()
     return [_item(row) for row in rows]
 
 
@@ -111,17 +116,31 @@ def _first_of(
     listed: Select[Any],
     since: ColumnElement[datetime],
     wanted: WantedItems,
-    place: tuple[datetime, str] | None,
+    place: tuple[Any, ...] | None,
     limit: int,
 ) -> Select[Any]:
-    """The oldest of one kind, by its own index: of all that waits only a page of each kind is put in order together."""
-    if place:
-        listed = listed.where(since >= place[0])
+    """The first of one kind, by its own index: of all that waits only a page of each kind is put in order together."""
+    down = wanted.sort.startswith("-")
+    if place and wanted.sort not in _BY_WHAT:
+        listed = listed.where(since <= place[0] if down else since >= place[0])
     found = listed.subquery()
     query = select(found).where(*_matching_items(found.c, wanted))
     if place:
-        query = query.where(tuple_(found.c.since, found.c.key) > place)
-    return select(query.order_by(found.c.since, found.c.key).limit(limit).subquery())
+        here, there = tuple_(*_parts(found.c, wanted.sort)), tuple_(*place)
+        query = query.where(here < there if down else here > there)
+    return select(_in_turn(query, found.c, wanted.sort).limit(limit).subquery())
+
+
+_BY_WHAT = ("what", "-what")
+WAITING_ORDERS = ("since", "-since", *_BY_WHAT)
+
+
+def _in_turn(query: Select[Any], its: Any, sort: str) -> Select[Any]:
+    return query.order_by(*(each.desc() if sort.startswith("-") else each for each in _parts(its, sort)))
+
+
+def _parts(its: Any, sort: str) -> tuple[ColumnElement[Any], ...]:
+    return (its.what, its.since, its.key) if sort in _BY_WHAT else (its.since, its.key)
 
 
 def count_waiting_items(
@@ -285,10 +304,11 @@ def _matching_items(its: Any, wanted: WantedItems) -> Iterator[ColumnElement[boo
         yield its.since < utc_now() - timedelta(days=wanted.older_than_days)
 
 
-def _place(cursor: str) -> tuple[datetime, str]:
-    since, _, key = cursor.partition("~")
+def _place(cursor: str, sort: str) -> tuple[Any, ...]:
+    what, _, rest = cursor.partition("~") if sort in _BY_WHAT else ("", "", cursor)
+    since, _, key = rest.partition("~")
     try:
-        return datetime.fromisoformat(since), key
+        return (what, datetime.fromisoformat(since), key) if sort in _BY_WHAT else (datetime.fromisoformat(since), key)
     except ValueError:
         raise BadRequest(
             "游标无法识别，请从第一页开始。 That cursor is not one of ours: begin at the first page."

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from hub import jobs
-from hub.casework import balance
+from hub.casework import balance, balance_excuses
 from hub.casework.item_list import ListedItem, read_list
 from hub.casework.rounds import open_round
 from hub.database import Database, run_sql, utc_now
@@ -113,7 +113,14 @@ def _let_pass(database: Database, month: str, towns: list[int]) -> int:
     with database.begin() as connection:
         people = run_sql(connection, _UNEXPLAINED, month=month)
         for (person,) in people:
-            balance.excuse(connection, SYSTEM_ACTOR, month, _REASON, utc_now(), person_id=person)  # type: ignore[arg-type]
+            balance_excuses.excuse(
+                connection,
+                SYSTEM_ACTOR,
+                month,
+                _REASON,
+                utc_now(),
+                person_id=person,  # type: ignore[arg-type]
+            )
     return len(people)
 
 

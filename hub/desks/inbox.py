@@ -19,7 +19,7 @@ from hub.casework.notices import count_unread
 from hub.casework.round_progress import progress, total
 from hub.casework.rounds import list_rounds, local_day
 from hub.decisions.waiting import count_waiting_items
-from hub.desks.inbox_doors import expiring_keys, sealing
+from hub.desks.inbox_doors import expiring_keys, sealing, stopped_files
 from hub.desks.inbox_lines import Line, Section
 from hub.desks.inbox_sharing import alarms, answered_requests, new_certificates, requests_to_answer
 from hub.desks.month_board import MONTHS_SHOWN, Board, CellState, board_of
@@ -118,6 +118,13 @@ def _months_wrong(desk: Desk) -> Iterator[Line]:
         yield Line(section="returned", kind="errors", count=len(cells), path=path, facts={"month": month})
 
 
+def _files_turned_back(desk: Desk) -> Iterator[Line]:
+    for board, month in _last_months(desk):
+        if many := len(board.turned_back(month)):
+            path = f"/month?month={month}&state=turned-back"
+            yield Line(section="returned", kind="turned_back", count=many, path=path, facts={"month": month})
+
+
 def _units_late(desk: Desk) -> Iterator[Line]:
     for month, cells in _by_month(desk, "overdue"):
         path = f"/month?month={month}&state=overdue"
@@ -131,8 +138,13 @@ def _by_month(desk: Desk, *states: CellState) -> Iterator[tuple[str, list]]:  # 
                 yield month, cells
 
 
+def _last_months(desk: Desk) -> list[tuple[Board, str]]:
+    """What went wrong longer ago stands on the board."""
+    return [(desk.board, month) for month in desk.board.months[:_MONTHS_WITH_FAILURES]] if desk.board else []
+
+
 def _failures(desk: Desk) -> Iterator[Line]:
-    for month in desk.board.months[:_MONTHS_WITH_FAILURES] if desk.board else ():
+    for _, month in _last_months(desk):
         wanted = Wanted(period=month, state="failed")
         if many := len(list_submissions(desk.connection, desk.actor, wanted, limit=MOST)):
             path = f"/submissions?period={month}&state=failed"
@@ -235,6 +247,10 @@ def _keys(desk: Desk) -> Iterator[Line]:
     return expiring_keys(desk.connection, desk.actor, desk.now)
 
 
+def _stopped(desk: Desk) -> Iterator[Line]:
+    return stopped_files(desk.settings, desk.actor, desk.now)
+
+
 def _access(desk: Desk) -> Iterator[Line]:
     if many := len(requests.list_requests(desk.connection, desk.actor, "waiting")):
         yield Line(section="due", kind="access", count=many, path="/access-requests?which=waiting")
@@ -265,11 +281,13 @@ _MAKERS: _Makers = (
     ((Right.READ_SHARING,), _requests),
     ((Right.MANAGE_ACCOUNTS,), _access),
     ((Right.READ_SUBMISSION,), _months_wrong),
+    ((Right.READ_SUBMISSION,), _files_turned_back),
     ((Right.READ_SHARING,), _certificates),
     (NOTICE_READERS, _notices),
     ((Right.READ_SUBMISSION, Right.READ_ALL_SUBMISSIONS), _failures),
     ((Right.READ_ALL_SUBMISSIONS, Right.READ_MEASURES), _units_late),
     ((Right.MANAGE_ROUND, Right.READ_MEASURES), _rounds_late),
+    ((Right.READ_OWN_DOORS,), _stopped),
     ((Right.READ_OWN_DOORS, Right.ASK_OWN_ACCESS, Right.MANAGE_ACCOUNTS), _keys),
     ((Right.MANAGE_ACCOUNTS,), _locked),
 )

@@ -1,4 +1,4 @@
-"""The inbox's lines of doors and seals: keys about to end, and how far the audit is sealed."""
+"""The inbox's lines of doors and seals: uploads that stopped, keys about to end, and how far the audit is sealed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from sqlalchemy import Connection, select
 
 from hub.audit.seals import head, last_sealed_at
 from hub.desks.inbox_lines import Line
+from hub.desks.stopped_uploads import MOST_STOPPED, list_stopped_uploads
 from hub.registry.permissions import Actor, Right
+from hub.settings import Settings
 from hub.tables import api_key
 
 _SOON, _LONG_AGO = timedelta(days=30), timedelta(days=30)
@@ -30,6 +32,16 @@ def expiring_keys(connection: Connection, actor: Actor, now: datetime) -> Iterat
         yield Line(
             section="wrong", kind="key_ended" if over else "key_ends", path=path, due_on=key.expires_at.date(),
             overdue=over, facts={"title": key.title, "organisation": key.organisation},
+        )  # fmt: skip
+
+
+def stopped_files(settings: Settings, actor: Actor, now: datetime) -> Iterator[Line]:
+    """Files of one's own unit that came over SFTP in part: nobody took them, no receipt tells of them."""
+    stopped = list_stopped_uploads(settings, actor, now)
+    if many := len(stopped):
+        yield Line(
+            section="wrong", kind="stopped_uploads", count=many, limited=many == MOST_STOPPED, path="/doors",
+            since=stopped[-1].stopped_at,
         )  # fmt: skip
 
 

@@ -15,11 +15,11 @@ from hub.database import driver, utc_now
 from hub.decisions.round_orders import still_in_charge
 from hub.desks.month_reminding import remind_unit, wanted_reminder
 from hub.exchange.pipeline import catalogue_in_force
-from hub.jobs import queue
 from hub.operations.job_errors import telling_no_values
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import declares, require
 from hub.settings import Settings
+from hub.workers import queue
 from mappings.catalogue import Catalogue
 
 _on_the_callers_connection = JobManager(SyncPsycopgConnector())

@@ -1,7 +1,8 @@
 """The month board: per unit and record type, what each month owes: not due, due, received, errors, accepted, overdue, nil.
 
 ``board_of`` is the one derivation behind the unit's own board, the bureau's, and the lines of the inbox. What is due
-and until when stands in mappings/due.toml and, for one department, in its mapping file (``due_after``).
+and until when stands in mappings/due.toml and, for one department, in its mapping file (``due_after``). What a month is
+called once something came of it: hub/desks/month_board_sent.py.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection
 
 from hub.database import run_sql
+from hub.desks.month_board_sent import Place, SentOfMonth, SentState, sent_in_months
 from hub.registry import month_calendar
 from hub.registry.organisations import Organisation, find_organisation, list_organisations
 from hub.registry.permissions import Actor, Right
@@ -21,7 +24,7 @@ from hub.registry.scope import is_care_only, oversees
 from hub.settings import RoundPolicy, Settings
 from mappings.catalogue import Catalogue, RecordType
 
-CellState = Literal["not_due", "due", "received", "errors", "accepted", "overdue", "nil"]
+CellState = Literal[SentState, "not_due", "due", "overdue"]
 OPEN_STATES: tuple[CellState, ...] = ("due", "overdue")  # the unit has yet to send, or to say that nothing happened
 MONTHS_SHOWN = 6
 SENDING_KINDS = ("department", "care", "town")
@@ -41,6 +44,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     held: int = 0  # rows that still wait for a person; 0 for who may not see them
     waits: Literal["", "asking", "braked"] = ""  # a person of the unit must say how it goes on
     last_received_at: datetime | None = None
+    turned_back: UUID | None = None  # a whole file refused after what was taken; it changed nothing of that
     closed: bool = False  # clinical by existing and somebody else's: that something came is all there is to see
 
     @property
@@ -62,6 +66,10 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
     months: tuple[str, ...]
     lines: tuple[BoardLine, ...]
+
+    def turned_back(self, month: str) -> list[Cell]:
+        """The cells of one month after which a whole file was refused."""
+        return [cell for cell in self.cells(month) if cell.turned_back is not None]
 
     def cells(self, month: str, *states: CellState) -> list[Cell]:
         """The cells of one month in one of these states; all of them if none is named."""
@@ -90,7 +98,7 @@ def board_of(
     """
     shown = tuple(month_calendar.month_after(month, -back) for back in range(months))
     units = _units(connection, settings, actor, organisation)
-    sent = _sent(connection, [one.code for one in units], shown, with_held)
+    sent = sent_in_months(connection, [one.code for one in units], shown, with_held)
     begun = _begun(connection, [one.code for one in units], shown, sent, _last_ended(settings.rounds, today))
     drawing = _Drawing(
         catalogue=catalogue, actor=actor, policy=settings.rounds, today=today, months=shown, sent=sent, begun=begun
@@ -118,90 +126,11 @@ def sendable_by(catalogue: Catalogue, unit: Organisation) -> list[RecordType]:
     return [one for one in known if {unit.code, unit.kind} & {*one.sources}]
 
 
-# ---- what was sent ----
-
-
-class _Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one unit's type in one month; a place of ``_SENT``'s columns."""
-
-    organisation: str
-    record_type: str
-    month: str
-    files: int
-    asking: int
-    braked: int
-    received: int
-    refused: int
-    held: int
-    nil: bool
-    open_at: datetime | None  # the newest that is still worked on, or waits for a person
-    failed_at: datetime | None
-    merged_at: datetime | None
-    last_received_at: datetime
-
-    @property
-    def state(self) -> CellState:
-        later = [at for at in (self.merged_at, self.open_at) if at is not None]
-        failed = self.failed_at is not None and all(self.failed_at > at for at in later)
-        if failed or self.refused:
-            return "errors"
-        if self.open_at is not None:
-            return "received"
-        return "nil" if self.nil else "accepted"
-
-
-# Taken back counts for nothing, unless that was taken back too. Rows refused count until a later sending of the same
-# workbook was taken.
-_SENT = """
-WITH waiting AS ({waiting}), sent AS (
-    SELECT s.organisation, s.record_type, s.period, s.kind, s.state, s.received, s.received_at,
-           CASE WHEN s.state = 'merged' AND s.refused > 0 AND NOT EXISTS (
-               SELECT 1 FROM {d}.submission later
-               WHERE later.thread_id = coalesce(s.thread_id, s.submission_id) AND later.state = 'merged'
-                 AND later.kind = 'regular' AND later.received_at > s.received_at
-           ) THEN s.refused ELSE 0 END AS refused,
-           coalesce(w.rows, 0) AS held
-    FROM {d}.submission s LEFT JOIN waiting w ON w.submission_id = s.submission_id
-    WHERE s.period = ANY(:months) AND s.organisation = ANY(:organisations)
-      AND s.kind IN ('regular', 'nil') AND NOT s.dry_run
-      AND NOT EXISTS (
-          SELECT 1 FROM {d}.submission undo
-          WHERE undo.undoes = s.submission_id AND undo.state = 'merged'
-            AND NOT EXISTS (
-                SELECT 1 FROM {d}.submission redo WHERE redo.undoes = undo.submission_id AND redo.state = 'merged'
-            )
-      )
-)
-SELECT organisation, record_type, period AS month, count(*) AS files,
-       count(*) FILTER (WHERE state = 'asking') AS asking,
-       count(*) FILTER (WHERE state = 'braked') AS braked,
-       coalesce(sum(received) FILTER (WHERE state = 'merged'), 0)::bigint AS received,
-       sum(refused)::bigint AS refused,
-       sum(held)::bigint AS held,
-       coalesce(bool_and(kind = 'nil') FILTER (WHERE state = 'merged'), false) AS nil,
-       max(received_at) FILTER (WHERE state IN ('received', 'checked', 'asking', 'braked')) AS open_at,
-       max(received_at) FILTER (WHERE state IN ('refused', 'failed')) AS failed_at,
-       max(received_at) FILTER (WHERE state = 'merged') AS merged_at,
-       max(received_at) AS last_received_at
-FROM sent GROUP BY 1, 2, 3
-"""
-_WAITING = """
-SELECT submission_id, count(*) AS rows FROM {d}.held_row
-WHERE state = 'waiting' AND organisation = ANY(:organisations) GROUP BY submission_id
-"""
-_NOT_COUNTED = "SELECT CAST(NULL AS uuid) AS submission_id, 0 AS rows WHERE false"
-_Place = tuple[str, str, str]  # unit, record type, month
-
-
-def _sent(connection: Connection, units: Sequence[str], months: Sequence[str], with_held: bool) -> dict[_Place, _Sent]:
-    statement = _SENT.replace("{waiting}", _WAITING if with_held else _NOT_COUNTED)
-    rows = run_sql(connection, statement, organisations=list(units), months=list(months))
-    found = (msgspec.convert(dict(zip(_Sent.__struct_fields__, row, strict=True)), _Sent) for row in rows)
-    return {(one.organisation, one.record_type, one.month): one for one in found}
+# ---- since when ----
 
 
 def _begun(
-    connection: Connection, units: Sequence[str], months: Sequence[str], sent: Iterable[_Place], last_ended: str
+    connection: Connection, units: Sequence[str], months: Sequence[str], sent: Iterable[Place], last_ended: str
 ) -> dict[str, str]:
     """The month from which a unit owes: where it began to send; who never sent anything owes the month that ended last."""
     found = run_sql(connection, _SENT_BEFORE, organisations=list(units), first=months[-1])
@@ -228,7 +157,7 @@ class _Drawing(msgspec.Struct, frozen=True, kw_only=True):
     policy: RoundPolicy
     today: date
     months: tuple[str, ...]
-    sent: dict[_Place, _Sent]
+    sent: dict[Place, SentOfMonth]
     begun: dict[str, str]
 
     def lines(self, units: Sequence[Organisation]) -> Iterator[BoardLine]:
@@ -249,7 +178,7 @@ class _Drawing(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.convert({**place, "state": self._unsent(unit, month, due_on), "closed": closed}, Cell)
         if closed:
             return msgspec.convert({**place, "state": "received", "closed": True}, Cell)
-        told = {name: getattr(found, name) for name in ("state", "files", "received", "refused", "held")}
+        told = {name: getattr(found, name) for name in ("state", "files", "received", "refused", "held", "turned_back")}
         waits = "asking" if found.asking else "braked" if found.braked else ""
         return msgspec.convert({**place, **told, "waits": waits, "last_received_at": found.last_received_at}, Cell)
 

@@ -29,11 +29,15 @@ A_PAGE = 100
 
 
 class WantedUnits(msgspec.Struct, frozen=True, kw_only=True):
-    """Which organisations: of this code or name, kind and state (on, off); empty is any. ``after``: the last one seen."""
+    """Which organisations: of this code or name, kind and state (on, off); empty is any.
+
+    ``sort``: one of UNIT_ORDERS, ``-`` before it for downwards; ``after``: behind this one's code.
+    """
 
     text: str = ""
     kind: str = ""
     state: str = ""
+    sort: str = "kind"
     after: str = ""
 
 
@@ -78,46 +82,57 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     told: int | None  # how many contacts there are
 
 
-def list_units(connection: Connection, actor: Actor, district: str, wanted: WantedUnits) -> list[UnitLine]:
-    """By kind and code, a page of them and one more if there are more."""
+def list_units(
+    connection: Connection, actor: Actor, district: str, wanted: WantedUnits, most: int = A_PAGE
+) -> list[UnitLine]:
+    """By kind and code unless another order is asked for."""
     require(actor, Right.READ_REGISTRY)
-    after_kind, _, after_code = wanted.after.partition("/")
+    column, down = UNIT_ORDERS[wanted.sort.removeprefix("-")], wanted.sort.startswith("-")
     rows = run_sql(
         connection,
-        _UNITS.format(d="{d}", chosen=_CHOSEN),
+        _UNITS.format(d="{d}", column=column, than="<" if down else ">", way="DESC" if down else "ASC"),
         district=district,
         text=f"%{_escaped(wanted.text.strip())}%",
         kind=wanted.kind,
         enabled={"on": True, "off": False}.get(wanted.state),
-        after_kind=after_kind,
-        after_code=after_code,
-        most=A_PAGE + 1,
+        after=wanted.after,
+        most=most,
         ledger=_sees_ledger(actor),
     )
     return [_line(row) for row in rows]
 
 
-_CHOSEN = """
-       o.district = :district
-   AND (o.name ILIKE :text OR o.name_en ILIKE :text OR o.code ILIKE :text)
-   AND (:kind = '' OR o.kind = :kind) AND (CAST(:enabled AS boolean) IS NULL OR o.enabled = CAST(:enabled AS boolean))
-   AND (o.kind, o.code) > (:after_kind, :after_code)
- ORDER BY o.kind, o.code LIMIT :most
-"""
+# A district has some hundred of them at most: they are put together, then put in order.
+UNIT_ORDERS = {
+    "kind": "kind",
+    "code": "code",
+    "organisation": "name",
+    "accounts": "accounts",
+    "last_sent_at": "coalesce(last_sent_at, '-infinity')",
+    "subscriptions": "coalesce(subscriptions, 0)",
+}
 _UNITS = """
-WITH chosen AS (SELECT * FROM shared.organisation o WHERE {chosen}),
+WITH chosen AS (SELECT * FROM shared.organisation o
+                 WHERE o.district = :district
+                   AND (o.name ILIKE :text OR o.name_en ILIKE :text OR o.code ILIKE :text)
+                   AND (:kind = '' OR o.kind = :kind)
+                   AND (CAST(:enabled AS boolean) IS NULL OR o.enabled = CAST(:enabled AS boolean))),
      opened AS (SELECT organisation, count(*) AS accounts FROM admin.account
                  WHERE cardinality(roles) > 0 AND NOT disabled AND organisation IN (SELECT code FROM chosen) GROUP BY 1),
      sent AS (SELECT organisation, max(received_at) AS last_at FROM {d}.submission
                WHERE :ledger AND kind <> 'system' AND organisation IN (SELECT code FROM chosen) GROUP BY 1),
      pulled AS (SELECT organisation, count(*) AS slices FROM {d}.subscription
-                 WHERE :ledger AND state = 'active' AND organisation IN (SELECT code FROM chosen) GROUP BY 1)
-SELECT c.code, c.name, c.name_en, c.kind, c.enabled, c.area_id, coalesce(v.name, ''), coalesce(w.accounts, 0), s.last_at,
-       CASE WHEN :ledger THEN coalesce(p.slices, 0) END
+                 WHERE :ledger AND state = 'active' AND organisation IN (SELECT code FROM chosen) GROUP BY 1),
+     listed AS (
+SELECT c.code, c.name, c.name_en, c.kind, c.enabled, c.area_id, coalesce(v.name, '') AS area,
+       coalesce(w.accounts, 0) AS accounts, s.last_at AS last_sent_at,
+       CASE WHEN :ledger THEN coalesce(p.slices, 0) END AS subscriptions
   FROM chosen c LEFT JOIN opened w ON w.organisation = c.code LEFT JOIN sent s ON s.organisation = c.code
   LEFT JOIN pulled p ON p.organisation = c.code
-  LEFT JOIN {d}.area_version v ON v.area_id = c.area_id AND v.valid_to IS NULL
- ORDER BY c.kind, c.code
+  LEFT JOIN {d}.area_version v ON v.area_id = c.area_id AND v.valid_to IS NULL)
+SELECT * FROM listed
+ WHERE :after = '' OR ({column}, code) {than} (SELECT {column}, code FROM listed WHERE code = :after)
+ ORDER BY {column} {way}, code {way} LIMIT :most
 """
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from hub.database import Database, run_sql, set_reach, utc_now
 from hub.operations.backup import last_backup
 from hub.operations.doctor import Finding, examine_quickly
+from hub.operations.failed_jobs import Failure, read_failure
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.registry.scope import reach_of
@@ -45,12 +46,13 @@ class TaskStanding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that was given up: which kind, after how many attempts, when. Its error is in the log, never here."""
+    """A job that was given up: which kind, after how many attempts, when; its error by class and sentence, no values."""
 
     job_id: int
     task: str
     attempts: int
     at: datetime | None
+    why: Failure | None = None
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +124,7 @@ def read_running(database: Database, settings: Settings, catalogue: Catalogue, a
     require(actor, Right.READ_RUNNING)
     now = utc_now()
     with database.begin(reach_of(actor)) as connection, _counting_everything(connection, actor):
-        queue, visits = _queue(connection, now), _visits(connection, now)
+        queue, visits = _queue(connection, settings, now), _visits(connection, now)
         size = int(str(run_sql(connection, "SELECT pg_database_size(current_database())")[0][0]))
         findings = examine_quickly(settings, database, catalogue, connection)
     room = shutil.disk_usage(settings.home)
@@ -143,7 +145,7 @@ def _counting_everything(connection: Connection, actor: Actor) -> Iterator[None]
     set_reach(connection, {"ledger": "", **reach_of(actor)})
 
 
-def _queue(connection: Connection, now: datetime) -> Queue:
+def _queue(connection: Connection, settings: Settings, now: datetime) -> Queue:
     ((workers, heartbeat),) = run_sql(
         connection,
         "SELECT count(*) FILTER (WHERE last_heartbeat > :late), max(last_heartbeat) FROM jobs.procrastinate_workers",
@@ -154,8 +156,12 @@ def _queue(connection: Connection, now: datetime) -> Queue:
         heartbeat_at=heartbeat,  # type: ignore[arg-type]
         alive=bool(workers),
         tasks=_each(connection, _TASKS, TaskStanding),
-        failed=_each(connection, _FAILED, FailedJob, most=_MOST_FAILED),
+        failed=[_explained(settings, one) for one in _each(connection, _FAILED, FailedJob, most=_MOST_FAILED)],
     )
+
+
+def _explained(settings: Settings, one: FailedJob) -> FailedJob:
+    return msgspec.structs.replace(one, why=read_failure(settings, one.job_id))
 
 
 _TASKS = """
@@ -177,7 +183,7 @@ SELECT coalesce(s.task_name, c.task_name), coalesce(s.waiting, 0), o.at, coalesc
 """
 _FAILED = """
 SELECT j.id, j.task_name, j.attempts,
-       (SELECT max(e.at) FROM jobs.procrastinate_events e WHERE e.job_id = j.id AND e.type = 'failed')
+       (SELECT max(e.at) FROM jobs.procrastinate_events e WHERE e.job_id = j.id AND e.type = 'failed'), NULL
   FROM jobs.procrastinate_jobs j WHERE j.status = 'failed' ORDER BY j.id DESC LIMIT :most
 """
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from hub import audit
 from hub.database import new_uuid, run_sql, utc_now
-from hub.errors import BadRequest, Conflict, NotFound
+from hub.errors import BadRequest, Conflict, HubError, NotFound
 from hub.registry.masking import mask_within
 from hub.registry.permissions import ROLES, Actor, Right
 from hub.registry.rights import require
@@ -42,6 +42,17 @@ class TooManyViews(Conflict):
     """最多保存 50 个视图，请先删除不用的。 50 views at most: delete one first."""
 
     problem = "too-many-views"
+
+
+class LongView(BadRequest):
+    """筛选条件过长，不能存为视图，请先减少。 These filters are too long to be kept: narrow less first."""
+
+    problem = "long-view"
+
+
+REFUSALS: Mapping[str, type[HubError]] = {
+    one.problem: one for one in (BadViewName, PersonalView, TooManyViews, LongView)
+}
 
 
 class ViewedList(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +156,7 @@ def _kept_query(listed: ViewedList, query: Mapping[str, str]) -> str:
         raise PersonalView()
     written = urlencode(sorted(known.items()))
     if len(written) > LONGEST_QUERY:
-        raise BadRequest("筛选过长，不能保存。 These filters are too long to be kept.")
+        raise LongView()
     return written
 
 

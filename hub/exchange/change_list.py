@@ -7,7 +7,7 @@ clinical by its very existence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
 from itertools import zip_longest
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, text
 
 from hub import audit
 from hub.database import district_of
-from hub.errors import BadRequest, NotAllowed
+from hub.errors import BadRequest, NotAllowed, NotFound
 from hub.registry.areas import AreaIndex
 from hub.registry.masking import mask_identifier, mask_within
 from hub.registry.permissions import Right
@@ -83,18 +83,21 @@ def list_changes(
     areas: AreaIndex,
     month: Month,
     *,
+    village: int | None = None,
     before: int | None = None,
     limit: int | None = None,
     purpose: str,
 ) -> list[ListedChange]:
-    """The month's changes of the scope's own areas, the newest first; that they were read is noted."""
+    """The month's changes of the scope's own areas, the newest first; that they were read is noted.
+
+    With ``village``, one of the scope's own: the list that this village has itself.
+    """
     require(scope.actor, Right.READ_CHANGE_LIST)
-    if not scope.own_areas:
-        raise NotAllowed()
+    own = _own_areas(scope, areas, village)
     last = month.up_to if before is None else min(month.up_to, before - 1)
-    rows = _read_changes(connection, catalogue, scope, month.after, last, limit)
-    listed = [_listed(row, areas, frozenset(scope.own_areas)) for row in rows]
-    _note_reading(connection, scope, month, listed, purpose)
+    rows = _read_changes(connection, catalogue, own, month.after, last, limit)
+    listed = [_listed(row, areas, own) for row in rows]
+    _note_reading(connection, scope, month, village, listed, purpose)
     return listed
 
 
@@ -103,8 +106,19 @@ def find_change(connection: Connection, catalogue: Catalogue, scope: Scope, seq:
     require(scope.actor, Right.READ_CHANGE_LIST)
     if not scope.own_areas:
         raise NotAllowed()
-    found = _read_changes(connection, catalogue, scope, seq - 1, seq, 1)
+    found = _read_changes(connection, catalogue, frozenset(scope.own_areas), seq - 1, seq, 1)
     return found[0] if found else None
+
+
+def _own_areas(scope: Scope, areas: AreaIndex, village: int | None) -> frozenset[int]:
+    own = frozenset(scope.own_areas)
+    if not own:
+        raise NotAllowed()
+    if village is None:
+        return own
+    if village not in own:
+        raise NotFound()
+    return own.intersection(areas.expand(village))
 
 
 def people_of(row: Row[Any]) -> list[tuple[str, str]]:
@@ -118,13 +132,13 @@ def shown_types(catalogue: Catalogue) -> list[RecordType]:
 
 
 def _read_changes(
-    connection: Connection, catalogue: Catalogue, scope: Scope, after: int, last: int, most: int | None
+    connection: Connection, catalogue: Catalogue, areas: Collection[int], after: int, last: int, most: int | None
 ) -> Sequence[Row[Any]]:
     """The changes first, by their numbers and areas; then the types among them give the names of their own.
 
     A statement over every record type at once would take longer to plan than to run.
     """
-    own, district = list(scope.own_areas), district_of(connection)
+    own, district = list(areas), district_of(connection)
     known = {one.code: one for one in shown_types(catalogue)}
     values = {"own": own, "after": after, "last": last, "most": most, "types": list(known)}
     touched = connection.execute(text(_TOUCHED.replace("{d}", district)), values).all()
@@ -209,9 +223,16 @@ def _places(touched: Sequence[int], areas: AreaIndex, own: frozenset[int]) -> It
 
 
 def _note_reading(
-    connection: Connection, scope: Scope, month: Month, listed: Sequence[ListedChange], purpose: str
+    connection: Connection,
+    scope: Scope,
+    month: Month,
+    village: int | None,
+    listed: Sequence[ListedChange],
+    purpose: str,
 ) -> None:
     span: dict[str, Any] = {"after": month.after, "up_to": month.up_to, "newest": listed[0].seq if listed else None}
+    if village is not None:
+        span["village"] = village
     audit.record(
         connection,
         scope.actor,

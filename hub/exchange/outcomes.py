@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import json
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
@@ -10,12 +11,15 @@ from sqlalchemy import Connection, Row, update
 
 from hub.casework.verdict_rows import REFUSING, UNANSWERED
 from hub.database import run_sql, utc_now
+from hub.exchange.finding_cells import cell_of
+from hub.exchange.rival_rows import Clashing, name_rivals
 from hub.tables import submission
 from hub.tables.version_sql import SAME_ROW
 from mappings.catalogue import RecordType
 
 _MOST_RANGES = 500  # of rows that came back: there may be as many as the file has rows
 _COMPARISON = 900  # error numbers below are the check's
+_CLASHING = "E_KEY_CONFLICT"
 _LEVELS = {
     **dict.fromkeys(REFUSING, "error"),
     UNANSWERED: "note",
@@ -26,6 +30,15 @@ _LEVELS = {
 }
 
 
+class Finding(NamedTuple):
+    """What the comparison says of a row; ``record_key`` where another row of the file means the same record."""
+
+    row_no: int
+    sheet_row: int
+    code: str
+    record_key: str | None
+
+
 class Counted(msgspec.Struct, frozen=True):
     """``effect``: new, changed, voided, restored, unchanged, rerouted; ``findings``: what the comparison says of rows."""
 
@@ -34,7 +47,7 @@ class Counted(msgspec.Struct, frozen=True):
     held: int
     refused: int
     effect: dict[str, int]
-    findings: list[tuple[int, int, str]]  # row_no, sheet_row, code
+    findings: list[Finding]
 
 
 def count(connection: Connection, submission_id: UUID, record_type: RecordType) -> Counted:
@@ -63,19 +76,20 @@ def count(connection: Connection, submission_id: UUID, record_type: RecordType) 
     )
 
 
-def _findings(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[tuple[int, int, str]]:
+def _findings(connection: Connection, submission_id: UUID, record_type: RecordType) -> list[Finding]:
     rows = run_sql(
         connection,
-        f"SELECT d.row_no, s.sheet_row, d.finding FROM {{d}}.difference d JOIN {{d}}.stg_{record_type.code} s"
+        f"SELECT d.row_no, s.sheet_row, d.finding, CASE WHEN d.finding = '{_CLASHING}' THEN d.record_key END"
+        f" FROM {{d}}.difference d JOIN {{d}}.stg_{record_type.code} s"
         f" ON {SAME_ROW} WHERE d.submission_id = :submission AND d.finding IS NOT NULL ORDER BY d.row_no",
         submission=submission_id,
     )
-    return cast(list[tuple[int, int, str]], rows)
+    return [Finding(*cast(tuple[int, int, str, str | None], row)) for row in rows]
 
 
 def note(connection: Connection, row: Row[Any], counted: Counted, state: str, **facts: object) -> None:
     """Write counts, effect and findings to the ledger: received = accepted + unchanged + held + refused."""
-    _write_findings(connection, row.submission_id, counted.findings)
+    _write_findings(connection, row, counted.findings)
     kept = row.facts if state == "braked" else _short(row.facts)
     compared = counted.accepted + counted.unchanged + counted.held + counted.refused
     connection.execute(
@@ -149,20 +163,33 @@ def count_overlap(connection: Connection, row: Row[Any], record_type: RecordType
     return cast(int, rows[0][0])
 
 
-def _write_findings(connection: Connection, submission_id: UUID, findings: list[tuple[int, int, str]]) -> None:
+def _write_findings(connection: Connection, row: Row[Any], findings: list[Finding]) -> None:
+    """Each with the cell that has to be written otherwise, if it is one, and the rows it clashes with."""
     if not findings:
         return
+    clashing = [Clashing(one.row_no, one.sheet_row, one.record_key) for one in findings if one.record_key is not None]
+    rivals = name_rivals(clashing, row.facts)
+    cells = [cell_of(row.facts, one.code) for one in findings]
     run_sql(
         connection,
         f"""
-        INSERT INTO {{d}}.row_error (submission_id, row_no, error_no, sheet_row, code, level)
-        SELECT :submission, f.row_no, {_COMPARISON}, f.sheet_row, f.code, f.level
+        INSERT INTO {{d}}.row_error
+            (submission_id, row_no, error_no, sheet_row, code, level, field, sheet, column_letter, header, params)
+        SELECT :submission, f.row_no, {_COMPARISON}, f.sheet_row, f.code, f.level, f.field, nullif(f.sheet, ''), f.letter,
+               f.header, CAST(f.params AS jsonb)
         FROM unnest(CAST(:rows AS integer[]), CAST(:sheet_rows AS integer[]), CAST(:codes AS text[]),
-                    CAST(:levels AS text[])) AS f (row_no, sheet_row, code, level)
+                    CAST(:levels AS text[]), CAST(:fields AS text[]), CAST(:sheets AS text[]), CAST(:letters AS text[]),
+                    CAST(:headers AS text[]), CAST(:params AS text[]))
+             AS f (row_no, sheet_row, code, level, field, sheet, letter, header, params)
         """,
-        submission=submission_id,
-        rows=[row_no for row_no, _, _ in findings],
-        sheet_rows=[sheet_row for _, sheet_row, _ in findings],
-        codes=[code for _, _, code in findings],
-        levels=[_LEVELS.get(code, "hold") for _, _, code in findings],
+        submission=row.submission_id,
+        rows=[one.row_no for one in findings],
+        sheet_rows=[one.sheet_row for one in findings],
+        codes=[one.code for one in findings],
+        levels=[_LEVELS.get(one.code, "hold") for one in findings],
+        fields=[field for field, _, _, _ in cells],
+        sheets=[sheet for _, sheet, _, _ in cells],
+        letters=[letter for _, _, letter, _ in cells],
+        headers=[header for _, _, _, header in cells],
+        params=[json.dumps(rivals.get(one.row_no, {}), ensure_ascii=False) for one in findings],
     )

@@ -28,6 +28,7 @@ from hub.errors import ColumnsUnconfirmed, FileRefused, NotFound
 from hub.exchange import brake, effect, held, outcomes, receipts, release, staging, threads, town_word
 from hub.exchange.changelog import number_changes
 from hub.exchange.check import CheckContext, check
+from hub.exchange.finding_cells import note_cells
 from hub.exchange.header_choices import load_choices
 from hub.exchange.link import link
 from hub.exchange.merge import merge
@@ -178,7 +179,7 @@ def _stage(
         raise FileRefused(code="F_ALL_OR_NOTHING", params={"rows": counts["held"] + counts["refused"]})
     if counts["received"] > staging.WORTH_ANALYSING:
         staging.refresh_statistics(connection, f"stg_{record_type.code}")
-    _note_checked(connection, row, counts, parsed.facts)
+    _note_checked(connection, row, counts, parsed.facts | note_cells(parsed.columns))
     return counts
 
 

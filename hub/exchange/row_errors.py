@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hub.registry.masking import View, mask_field, mask_within
 from mappings.catalogue import Catalogue, Field
@@ -39,6 +40,10 @@ def masked_facts(params: Mapping[str, object], field: Field | None = None, view:
 
 
 def _masked(name: str, fact: object, field: Field | None, view: View) -> object:
+    if name == "places" and isinstance(fact, list):
+        return [
+            {part: mask_within(told) if isinstance(told, str) else told for part, told in one.items()} for one in fact
+        ]
     if not isinstance(fact, str) or name in _WORDS_OF_THE_SHEET:
         return mask_within(fact) if isinstance(fact, str) else fact
     return mask_field(fact, field if name == "value" else None, view)
@@ -48,6 +53,22 @@ class _Facts(dict[str, object]):
     def __init__(self, language: str, params: Mapping[str, object]) -> None:
         super().__init__({name: fact for name, fact in params.items() if fact is not None})
         self._language = language
+        if isinstance(self.get("places"), list):
+            self["places"] = _written_places(params["places"], params.get("count"), language)
 
     def __missing__(self, name: str) -> str:
         return NOT_SHOWN["en" if self._language == "en" else "zh"]
+
+
+_PLACES: dict[str, dict[str, str]] = {
+    "zh": {"row": "第 {row} 行", "sheet": "“{sheet}”第 {row} 行", "and": "、", "more": "{places}等 {count} 行"},
+    "en": {"row": "row {row}", "sheet": 'row {row} of sheet "{sheet}"', "and": ", ", "more": "{places} and others, {count} in all"},
+}  # fmt: skip
+
+
+def _written_places(places: Any, count: object, language: str) -> str:
+    """Rows by the sheet's own numbers; where only the first are named, how many there are."""
+    words = _PLACES["en" if language == "en" else "zh"]
+    named = words["and"].join(words["sheet" if one.get("sheet") else "row"].format(**one) for one in places)
+    is_all = not isinstance(count, int) or count <= len(places)
+    return named if is_all else words["more"].format(places=named, count=count)

@@ -7,12 +7,18 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hub.errors import HubError
+
 log = logging.getLogger("hub.jobs")
 _FRAMES = 6
 
 
 class JobFailed(Exception):
-    """A job's error by its type alone."""
+    """A job's error by its type alone; ``sentence``: what every error of this type says, where it is one of ours."""
+
+    def __init__(self, wrong: BaseException) -> None:
+        self.sentence = wrong.sentence() if isinstance(wrong, HubError) else ""
+        super().__init__(type(wrong).__name__)
 
 
 @contextmanager
@@ -22,7 +28,7 @@ def telling_no_values() -> Iterator[None]:
         yield
     except Exception as wrong:
         log.error("%s at %s", type(wrong).__name__, place_of(wrong))
-        raise JobFailed(type(wrong).__name__) from None
+        raise JobFailed(wrong) from None
 
 
 def place_of(wrong: Exception) -> str:

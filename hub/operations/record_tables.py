@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from hub.database import district_of
 from hub.errors import HubError
+from hub.oversight.quality_sql import VERIFICATION
 from hub.tables.version_sql import number_fields
 from mappings.catalogue import Catalogue, Field, FieldType, RecordType
 
@@ -73,6 +74,7 @@ def reconcile(connection: Connection, catalogue: Catalogue) -> list[str]:
     for record_type in catalogue.record_types.values():
         if record_type.enabled:
             done += [_execute(connection, statement) for statement in _needed(connection, record_type)]
+    done += [_execute(connection, statement) for statement in _verdict_index(catalogue)]
     done += [_execute(connection, statement) for statement in _household_index(catalogue)]
     done += [_execute(connection, statement) for statement in _views(catalogue)]
     return done
@@ -186,6 +188,12 @@ def _household_index(catalogue: Catalogue) -> Iterator[str]:
             f"CREATE INDEX IF NOT EXISTS ix_rec_{roll.record_type}_household ON {{d}}.rec_{roll.record_type}"
             f" ({roll.field}, source) WHERE {roll.field} IS NOT NULL"
         )
+
+
+def _verdict_index(catalogue: Catalogue) -> Iterator[str]:
+    """What towns said of a record, for the rows behind an accuracy figure (hub/oversight/quality_sql.py)."""
+    if VERIFICATION in catalogue.record_types and catalogue.record_types[VERIFICATION].enabled:
+        yield (f"CREATE INDEX IF NOT EXISTS ix_rec_{VERIFICATION}_about ON {{d}}.rec_{VERIFICATION} (source_record_id)")
 
 
 def _views(catalogue: Catalogue) -> Iterator[str]:

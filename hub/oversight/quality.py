@@ -153,7 +153,10 @@ def open_figure(
     asked = Asked(catalogue=catalogue, zone=zone, month=_month(key.month), organisation=key.organisation)
     with counting(connection, actor, _opened(actor, catalogue)):
         counts, counted_at = _reasons_behind(connection, actor, asked, record_type, key.measure)
-        rows, following = list_rows(connection, asked, record_type, key.measure, after, limit, reason)
+        rows: tuple[FigureRow, ...] = ()
+        following: str | None = None
+        if counts.get(reason):  # what is not there is not looked for
+            rows, following = list_rows(connection, asked, record_type, key.measure, after, limit, reason)
     audit.record(
         connection,
         actor,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, cast, get_args
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,7 @@ from mappings.catalogue import Catalogue, RecordType
 
 Measure = Literal["completeness", "completed", "logic", "accuracy", "timeliness"]  # completed: as things are today
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+_PORTIONS = (5_000, 40_000)  # rows that are looked through for one page, before all the rest are
 _ABOUT_VALUES = ("differs", "order")  # comparisons that say that a value is wrong, not that a record is missing
 
 
@@ -87,13 +88,31 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def list_rows(
     connection: Connection, asked: Asked, record_type: RecordType, measure: Measure, after: str, limit: int, reason: str
 ) -> tuple[tuple[FigureRow, ...], str | None]:
-    """The next rows, and where the following page begins."""
+    """The next rows, and where the following page begins; the month's submissions are gone through only as far as needed."""
     listed, binds, read = _list_of(connection, asked, record_type, measure)
-    chosen = {"reason": reason} if reason else {}
-    page = sql.page_of(listed, measure, one_reason=bool(reason))
-    rows = [read(row) for row in run_sql(connection, page, **binds, **_place(after), **chosen, most=limit + 1)]
+    binds |= _place(after) | ({"reason": reason} if reason else {})
+    page, rows = sql.page_of(listed, measure, one_reason=bool(reason)), list[FigureRow]()
+    for those in _portions(connection, asked, record_type, after):
+        found = run_sql(connection, page, **binds, those=those, most=limit + 1 - len(rows))
+        rows += [read(row) for row in found]
+        if len(rows) > limit:
+            break
     shown = tuple(rows[:limit])
     return shown, f"{shown[-1].receipt}.{shown[-1].row_no}" if shown and len(rows) > limit else None
+
+
+def _portions(connection: Connection, asked: Asked, record_type: RecordType, after: str) -> Iterator[list[UUID]]:
+    """The month's submissions behind a place in the order of their receipts: few rows at first, then more, then the rest."""
+    place = {"receipt": _place(after)["receipt"], "those": None}
+    ahead, those, many = list(_PORTIONS), list[UUID](), 0
+    for submission_id, received in run_sql(connection, sql.submissions_from(record_type), **asked.binds, **place):
+        those.append(cast(UUID, submission_id))
+        many += whole(received)
+        if ahead and many >= ahead[0]:
+            yield those
+            ahead, those, many = ahead[1:], [], 0
+    if those:
+        yield those
 
 
 def _place(after: str) -> dict[str, str | int | None]:
@@ -107,7 +126,7 @@ def _place(after: str) -> dict[str, str | int | None]:
 def count_reasons(connection: Connection, asked: Asked, record_type: RecordType, measure: Measure) -> dict[str, int]:
     """How many rows count against a figure, of no reason and of each."""
     listed, binds, _ = _list_of(connection, asked, record_type, measure)
-    rows = run_sql(connection, sql.count_reasons(listed, measure), **binds, **_place(""))
+    rows = run_sql(connection, sql.count_reasons(listed, measure), **binds, those=None)
     return {str(reason): whole(many) for reason, many in rows}
 
 

@@ -23,7 +23,7 @@ class Listed(NamedTuple):
     rows: str
 
 
-# Bound: :month :organisation (NULL = all) :zone; :codes of row errors; :verdicts :contradicted :checks.
+# Bound: :month :organisation (NULL = all) :zone; :codes of row errors; :verdicts :contradicted :checks; :those of a page.
 
 
 def counted(submission: str) -> str:
@@ -40,7 +40,7 @@ def sent(record_type: RecordType | None = None) -> str:
 
     Held rows that were let pass come in a submission of their own: they had ``arrived`` with another, of its ``kind``.
     """
-    of_type = f" AND s.record_type = '{record_type.code}' AND {_NOT_YET_READ}" if record_type else ""
+    of_type = f" AND s.record_type = '{record_type.code}' AND {_OF_THOSE}" if record_type else ""
     return (
         "sent AS MATERIALIZED (SELECT s.submission_id, s.organisation, s.record_type, s.receipt_number, s.received,"
         " s.kind <> 'release' AS arrived, CASE s.kind WHEN 'release' THEN (SELECT o.kind FROM {d}.submission o"
@@ -50,8 +50,16 @@ def sent(record_type: RecordType | None = None) -> str:
     )
 
 
-# Where a page of a list begins; NULL: the first.
-_NOT_YET_READ = "(CAST(:receipt AS text) IS NULL OR s.receipt_number >= :receipt)"
+# The submissions a page is read from; NULL: all of the month.
+_OF_THOSE = "(CAST(:those AS uuid[]) IS NULL OR s.submission_id = ANY (CAST(:those AS uuid[])))"
+
+
+def submissions_from(record_type: RecordType) -> str:
+    """The submissions a list goes through from a receipt on (NULL: from the first), with how many rows each has."""
+    return (
+        f"WITH {sent(record_type)} SELECT submission_id, received FROM sent"
+        " WHERE CAST(:receipt AS text) IS NULL OR receipt_number >= :receipt ORDER BY receipt_number"
+    )
 
 
 def first_versions(record_type: RecordType, first: str, now: Over) -> str:
@@ -154,7 +162,7 @@ _PLACE = "SELECT receipt_number, row_no, record_id"
 
 
 def page_of(listed: Listed, measure: str, *, one_reason: bool) -> str:
-    """The next of them behind a place; of one reason those that have it. No more is read than the page has."""
+    """The next of them behind a place; of one reason those that have it."""
     having = f" AND :reason = ANY ({_REASONS[measure]})" if one_reason else ""
     return (
         f"WITH {listed.tables} SELECT listed.* FROM ({listed.rows}) listed"
@@ -167,10 +175,16 @@ def page_of(listed: Listed, measure: str, *, one_reason: bool) -> str:
 
 
 def list_contradicted(record_type: RecordType, verified: bool) -> Listed:
-    """The records of which the latest judgement is that they are wrong."""
+    """The records of which the latest judgement is that they are wrong: what ``judged`` says, looked up one by one."""
     firsts = [(record_type.code, first_versions(record_type, "NULL", _nothing))]
-    tables = f"{sent(record_type)}, {_said(verified)}, {_firsts(firsts)}, {_JUDGED}"
-    return Listed(tables, f"{_PLACE}, verdict, check_code FROM one JOIN judged USING (record_id) WHERE wrong")
+    verdicts = f"{_VERDICTS} AND v.source_record_id = one.record_id::text AND v.source <> one.organisation UNION ALL "
+    return Listed(
+        f"{sent(record_type)}, closed AS MATERIALIZED (SELECT DISTINCT ON (about) * FROM ({_CLOSED_DIFFERENCES}) each"
+        f" ORDER BY about, {_LATEST}), {_firsts(firsts)}",
+        f"{_PLACE}, latest.verdict, latest.check_code FROM one LEFT JOIN closed ON closed.about = one.record_id::text"
+        f" CROSS JOIN LATERAL (SELECT * FROM ({verdicts if verified else ''}"
+        f" SELECT closed.* WHERE closed.about IS NOT NULL) said ORDER BY {_LATEST} LIMIT 1) latest WHERE latest.wrong",
+    )
 
 
 def _said(verified: bool) -> str:
@@ -178,6 +192,7 @@ def _said(verified: bool) -> str:
     return f"said AS ({f'{_VERDICTS} UNION ALL ' if verified else ''}{_CLOSED_DIFFERENCES})"
 
 
+_LATEST = "on_day DESC, wrong DESC, id"
 _VERDICTS = f"""
     SELECT v.source_record_id AS about, v.source AS by, v.result = ANY (CAST(:contradicted AS text[])) AS wrong,
            v.verified_on AS on_day, v.record_id AS id, v.result AS verdict, '' AS check_code

@@ -8,12 +8,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, func, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, true, update
 
 from hub import audit
 from hub.database import run_sql, utc_now
 from hub.errors import BadRequest, Conflict, NotFound
 from hub.people.comparison_sql import side_fields
+from hub.registry.list_order import Order, behind, place_of_row
 from hub.registry.masking import View, mask_field, mask_within
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
@@ -26,7 +27,11 @@ State = Literal["", "open", "closed", "gone"]
 OUTCOMES = ("corrected", "explained", "not_ours")  # put right; it is right as it is; another place has to act
 _SHORTEST, _LONGEST = 4, 500
 _ITEM = comparison_item.c
-Place = tuple[datetime, UUID]
+COMPARISON_ORDERS: dict[str, Order] = {
+    "opened_at": _ITEM.opened_at,
+    "organisation": (_ITEM.organisation, _ITEM.opened_at),
+}
+Place = tuple[Any, ...]
 
 
 class BadEvidence(BadRequest):
@@ -36,11 +41,12 @@ class BadEvidence(BadRequest):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which items: of one check, in one state, open for so many days at least."""
+    """Which items: of one check, in one state, open for so many days at least; in which of COMPARISON_ORDERS."""
 
     check: str = ""
     state: State = "open"
     older_than_days: int = 0
+    sort: str = "-opened_at"
 
 
 class ListedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +130,7 @@ def list_items(
     before: Place | None = None,
     limit: int = 50,
 ) -> list[ListedItem]:
-    """Items of one's own unit, the newest first; the bureau sees everybody's, with names masked. The reading is noted."""
+    """Items of one's own unit, as they are ordered; the bureau sees everybody's, with names masked. The reading is noted."""
     _require_reader(actor)
     rows = connection.execute(_chosen(actor, wanted, before).limit(limit)).all()
     known = {code: catalogue.record_types[code] for code in {row.sides[0]["record_type"] for row in rows}}
@@ -152,10 +158,9 @@ def read_item(connection: Connection, actor: Actor, catalogue: Catalogue, item_i
     )  # fmt: skip
 
 
-def place_of(connection: Connection, actor: Actor, item_id: UUID) -> Place:
+def place_of(connection: Connection, actor: Actor, wanted: Wanted, item_id: UUID) -> Place:
     """Where the list goes on after this item."""
-    row = _seen_item(connection, actor, item_id)
-    return row.opened_at, row.item_id
+    return place_of_row(_seen_item(connection, actor, item_id), COMPARISON_ORDERS, wanted.sort, _ITEM.item_id)
 
 
 # ---- working off ----
@@ -239,9 +244,7 @@ def _chosen(actor: Actor, wanted: Wanted, before: Place | None) -> Any:
         tests.append(_ITEM.state == wanted.state)
     if wanted.older_than_days:
         tests.append(_ITEM.opened_at <= utc_now() - timedelta(days=wanted.older_than_days))
-    if before is not None:
-        tests.append(tuple_(_ITEM.opened_at, _ITEM.item_id) < before)
-    return select(comparison_item).where(*tests).order_by(_ITEM.opened_at.desc(), _ITEM.item_id.desc())
+    return behind(select(comparison_item).where(*tests), COMPARISON_ORDERS, wanted.sort, _ITEM.item_id, before)
 
 
 def _open_them(connection: Connection, persons: set[str]) -> None:

@@ -13,6 +13,7 @@ from hub import audit
 from hub.errors import NotFound
 from hub.people.matching import Explained, explain
 from hub.people.purposes import checked_purpose, oversees
+from hub.registry.list_order import Order, behind, place_of_row
 from hub.registry.masking import View, mask_field
 from hub.registry.organisations import AREA_KINDS
 from hub.registry.permissions import Actor, Right
@@ -58,11 +59,30 @@ class ReadPair(msgspec.Struct, frozen=True, kw_only=True):
     numbered: tuple[bool, bool]  # which of them has a number
 
 
-def list_pairs(connection: Connection, actor: Actor, catalogue: Catalogue, limit: int = 100) -> list[ListedPair]:
-    """Open pairs one may judge, the likeliest first: a town's own, the bureau's all."""
+_ITS = person_pair.c
+PAIR_ORDERS: dict[str, Order] = {
+    "score": (_ITS.score, _ITS.first_id),
+    "found_at": (_ITS.found_at, _ITS.first_id),
+    "organisation": (_ITS.organisation, _ITS.score, _ITS.first_id),
+}
+
+
+def list_pairs(
+    connection: Connection,
+    actor: Actor,
+    catalogue: Catalogue,
+    limit: int = 100,
+    *,
+    sort: str = "-score",
+    after: tuple[UUID, UUID] | None = None,
+) -> list[ListedPair]:
+    """Open pairs one may judge, the likeliest first unless another of PAIR_ORDERS is asked for; behind the pair ``after``.
+
+    A town has its own, the bureau all.
+    """
     require(actor, Right.JUDGE_PERSON, Right.OPERATE)
-    its = person_pair.c
-    asked = _open_pairs(actor).order_by(its.score.desc(), its.first_id).limit(limit)
+    place = place_of_row(find_pair(connection, actor, *after), PAIR_ORDERS, sort, _ITS.second_id) if after else None
+    asked = behind(_open_pairs(actor), PAIR_ORDERS, sort, _ITS.second_id, place).limit(limit)
     rows = connection.execute(asked).all()
     audit.record(connection, actor, Right.JUDGE_PERSON, "pairs", what="list", pairs=len(rows))
     return [
@@ -75,7 +95,7 @@ def list_pairs(connection: Connection, actor: Actor, catalogue: Catalogue, limit
 
 
 def count_pairs(connection: Connection, actor: Actor, limit: int = 100) -> tuple[int, datetime | None]:
-    """How many ``list_pairs`` would list, and since when the oldest of them is open; nobody is named."""
+    """How many are open, up to ``limit``, and since when the oldest of them is; nobody is named."""
     require(actor, Right.JUDGE_PERSON, Right.OPERATE)
     its = _open_pairs(actor).limit(limit).subquery().c
     many, oldest = connection.execute(select(func.count(), func.min(its.found_at))).one()

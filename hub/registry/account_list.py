@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, literal_column, or_, select
 
 from hub.database import utc_now
 from hub.errors import NotFound
 from hub.registry.accounts import Account, find_account
+from hub.registry.list_order import in_order
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
 from hub.tables import account
@@ -18,6 +19,10 @@ from hub.tables import account
 AccountState = Literal["usable", "locked", "disabled", "closed"]
 STATES: tuple[AccountState, ...] = get_args(AccountState)
 LONGEST_LIST = 500
+ACCOUNT_ORDERS: dict[str, ColumnElement[Any]] = {
+    **{name: account.c[name] for name in ("login", "name", "organisation", "created_at")},
+    "last_signed_in_at": func.coalesce(account.c.last_signed_in_at, literal_column("timestamptz '-infinity'")),
+}
 _SEE_ALL = (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.OPERATE)
 
 
@@ -31,17 +36,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_accounts(
-    connection: Connection, actor: Actor, wanted: Wanted | None = None, after: str = "", limit: int = LONGEST_LIST
-) -> list[Account]:
-    """Accounts by login, the first 500 behind ``after``; a data officer's list is that of their own organisation."""
+    connection: Connection, actor: Actor, wanted: Wanted | None = None, after: str = "", limit: int = LONGEST_LIST,
+    *, sort: str = "login",
+) -> list[Account]:  # fmt: skip
+    """Accounts in one of ACCOUNT_ORDERS, the first 500 behind the login ``after``; a data officer's are their own unit's."""
     require(actor, Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.OPERATE, Right.ASK_OWN_ACCESS)
     conditions = _conditions(wanted or Wanted(), utc_now())
     if not _sees_all(actor):
         conditions.append(account.c.organisation == actor.organisation)
-    if after:
-        conditions.append(account.c.login > after)
     query = select(account, func.cardinality(account.c.recovery_digests).label("recovery_codes")).where(*conditions)
-    rows = connection.execute(query.order_by(account.c.login).limit(limit))
+    query = in_order(query, ACCOUNT_ORDERS, sort, account.c.login, after or None)
+    rows = connection.execute(query.limit(limit))
     return [msgspec.convert(row, Account, from_attributes=True) for row in rows]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from hub import audit
 from hub.database import new_uuid, utc_now
@@ -48,6 +48,7 @@ ROLE_KINDS: dict[str, frozenset[str]] = {
 }
 
 _SHOWN = select(account, func.cardinality(account.c.recovery_digests).label("recovery_codes"))
+_WHO_ACTS = _SHOWN.where(account.c.account_id == bindparam("who"))  # written once: every page asks it
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +179,7 @@ def who_acts(
     connection: Connection, account_id: UUID, door: str, policy: AccountPolicy, address: str
 ) -> tuple[Actor, Organisation] | None:
     """Who acts and for which organisation, read together: a panel asks it at every request."""
-    row = connection.execute(_SHOWN.where(account.c.account_id == account_id)).one_or_none()
+    row = connection.execute(_WHO_ACTS, {"who": account_id}).one_or_none()
     if row is None or row.disabled:
         return None
     its = find_organisation(connection, row.organisation)

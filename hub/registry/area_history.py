@@ -1,4 +1,4 @@
-"""Areas to look up: the towns, one town's villages, any area by a name or code it ever had, and what became of it."""
+"""Areas to look up: one town's villages, any area by a name or code it ever had, and what became of it."""
 
 from __future__ import annotations
 
@@ -62,13 +62,6 @@ class AreaHistory(msgspec.Struct, frozen=True, kw_only=True):
     split_from: list[AreaFate]  # whose villages it began with
 
 
-def list_towns(connection: Connection, actor: Actor, after: str = "") -> list[AreaLine]:
-    """The district's towns in force by code, a page and one more if there are more."""
-    require(actor, Right.READ_REGISTRY)
-    of = "a.kind = 'town' AND v.valid_to IS NULL AND a.successor_id IS NULL AND v.code > :after"
-    return _lines(connection, of, A_PAGE + 1, after=after)
-
-
 def list_villages(connection: Connection, actor: Actor, town: int, after: str = "") -> list[AreaLine]:
     """One town's villages in force by code, a page and one more if there are more."""
     require(actor, Right.READ_REGISTRY)
@@ -118,7 +111,8 @@ def _lines(connection: Connection, of: str, most: int, **binds: object) -> list[
 
 _LINES = """
 SELECT a.area_id, v.code, v.name, a.kind, a.parent_id, coalesce(p.name, ''), v.valid_from, v.valid_to,
-       (SELECT count(*) FROM {d}.area b WHERE b.parent_id = a.area_id AND b.successor_id IS NULL)
+       CASE WHEN a.kind = 'village' THEN 0
+            ELSE (SELECT count(*) FROM {d}.area b WHERE b.parent_id = a.area_id AND b.successor_id IS NULL) END
   FROM {d}.area a JOIN {d}.area_version v ON v.area_id = a.area_id
   LEFT JOIN LATERAL (SELECT w.name FROM {d}.area_version w WHERE w.area_id = a.parent_id
                       ORDER BY w.version DESC LIMIT 1) p ON true

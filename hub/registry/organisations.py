@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hub import audit
@@ -70,9 +70,12 @@ def set_enabled(connection: Connection, actor: Actor, code: str, enabled: bool) 
     audit.record(connection, actor, Right.MANAGE_REGISTRY, f"organisation/{code}", enabled=enabled)
 
 
+_OF_CODE = select(organisation).where(organisation.c.code == bindparam("sought"))  # written once: every page asks it
+
+
 def find_organisation(connection: Connection, code: str) -> Organisation | None:
     """The organisation of this code, if there is one."""
-    row = connection.execute(select(organisation).where(organisation.c.code == code)).one_or_none()
+    row = connection.execute(_OF_CODE, {"sought": code}).one_or_none()
     return msgspec.convert(row, Organisation, from_attributes=True) if row else None
 
 

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from hub import audit
 from hub.database import district_of, new_uuid, utc_now
 from hub.errors import BadRequest, Conflict, NotAllowed, NotFound
 from hub.registry import accounts
 from hub.registry.api_keys import issue_key
+from hub.registry.list_order import in_order
 from hub.registry.organisations import (
     Organisation,
     OrganisationKind,
@@ -131,22 +132,26 @@ def ask(connection: Connection, actor: Actor, act: str, object: str, content: di
     return _load(connection, request_id)
 
 
+REQUEST_ORDERS: dict[str, ColumnElement[Any]] = {
+    name: access_request.c[name] for name in ("asked_at", "act", "asked_by")
+}
+
+
 def list_requests(
     connection: Connection, actor: Actor, state: str | None = None, *,
-    before: tuple[datetime, UUID] | None = None, limit: int | None = None,
+    sort: str = "-asked_at", after: UUID | None = None, limit: int | None = None,
 ) -> list[Request]:  # fmt: skip
-    """Those waiting and decided, newest first: all for who confirms, one's own for who asks.
+    """Those waiting and decided, newest first or in another of REQUEST_ORDERS: all for who confirms, one's own for who asks.
 
-    ``before``: when it was asked for and the id of the last one that was seen.
+    ``after``: the last one that was seen.
     """
     require(actor, Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)
-    query = select(access_request).order_by(access_request.c.asked_at.desc(), access_request.c.request_id.desc())
+    query = select(access_request)
     if not actor.may(Right.MANAGE_ACCOUNTS):
         query = query.where(access_request.c.asked_by == actor.name)
     if state:
         query = query.where(access_request.c.state == state)
-    if before:
-        query = query.where(tuple_(access_request.c.asked_at, access_request.c.request_id) < tuple_(*before))
+    query = in_order(query, REQUEST_ORDERS, sort, access_request.c.request_id, after)
     return [_request(row) for row in connection.execute(query.limit(limit))]
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from hub import audit
 from hub.database import new_uuid
@@ -83,6 +83,19 @@ def open_session(
     return value
 
 
+# written once: every page asks it
+_LIVING = (
+    select(web_session, account.c.must_change_password)
+    .join(account, account.c.account_id == web_session.c.account_id)
+    .where(
+        web_session.c.session_digest == bindparam("digest"),
+        web_session.c.expires_at > bindparam("now"),
+        account.c.disabled.is_(False),
+    )
+)
+_IN_USE = _LIVING.where(web_session.c.last_seen_at > bindparam("idle_since"))
+
+
 def find_session(
     connection: Connection, value: str, now: datetime, policy: AccountPolicy = _USUAL, asked: Asked = "by-hand"
 ) -> Session | None:
@@ -90,17 +103,8 @@ def find_session(
 
     What a page asks by itself keeps no session alive; what hangs on a wall is shown until the session's end, idle or not.
     """
-    living = () if asked == "on-a-wall" else (web_session.c.last_seen_at > now - _idle(policy),)
-    row = connection.execute(
-        select(web_session, account.c.must_change_password)
-        .join(account, account.c.account_id == web_session.c.account_id)
-        .where(
-            web_session.c.session_digest == _digest(value),
-            web_session.c.expires_at > now,
-            account.c.disabled.is_(False),
-            *living,
-        )
-    ).one_or_none()
+    asking = {"digest": _digest(value), "now": now, "idle_since": now - _idle(policy)}
+    row = connection.execute(_LIVING if asked == "on-a-wall" else _IN_USE, asking).one_or_none()
     if row is None:
         return None
     touched = asked == "by-hand" and now - row.last_seen_at > _TOUCH_EVERY

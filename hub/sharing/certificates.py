@@ -7,12 +7,13 @@ closed. One that is open says which delivery numbers are, and why. Signed, so th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, any_, insert, literal, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, any_, exists, insert, literal, or_, select, true
 
 from hub import audit
 from hub.database import Database, district_of, new_uuid, run_sql, set_reach, utc_now
@@ -20,6 +21,7 @@ from hub.errors import BadRequest, NotAllowed, NotFound
 from hub.exchange.change_list import month_bounds
 from hub.exchange.slices import FeedContext, current_epoch
 from hub.registry.hunting_rules import CARE_ONLY_TYPES
+from hub.registry.list_order import in_order
 from hub.registry.permissions import SYSTEM_ACTOR, Actor, Right
 from hub.registry.rights import require
 from hub.registry.subscriptions import Subscription, list_subscriptions, load_subscription
@@ -47,8 +49,8 @@ OPEN = "未闭合：所列下发编号尚未完成。 Not closed: the delivery n
 _FIGURES = ("expected", "sent", "fetched", "acknowledged")
 
 
-class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """A certificate as it is kept; ``content`` is the signed statement."""
+class ListedCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate as a list tells of it: without its statement, which is as long as the deliveries are many."""
 
     certificate_no: str
     subscription: str
@@ -59,13 +61,18 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     fetched: int
     acknowledged: int
     closed: bool
-    content: dict[str, Any]
     issued_at: datetime
     issued_by: str
 
     @property
     def gap(self) -> int:
         return self.expected - self.acknowledged
+
+
+class Certificate(ListedCertificate, frozen=True, kw_only=True):
+    """A certificate as it is kept; ``content`` is the signed statement."""
+
+    content: dict[str, Any]
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -257,17 +264,46 @@ def _read_numbers(rows: list[Delivered], first: int, last: int) -> Period:
 # ---- reading ----
 
 
+_LISTED = [one for one in certificate.c if one.name != "content"]
+_NAMES = (*_FIGURES, "certificate_no", "period", "closed", "issued_at", "issued_by")
+CERTIFICATE_ORDERS: dict[str, ColumnElement[Any]] = {
+    "subscription": subscription.c.code,
+    "organisation": subscription.c.organisation,
+    **{name: certificate.c[name] for name in (*_FIGURES, "period", "closed", "issued_at")},
+}
+
+
+class WantedCertificates(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of them, in which order: CERTIFICATE_ORDERS, ``-`` before one for downwards; ``after``: behind this number."""
+
+    code: str | None = None
+    period: str | None = None
+    closed: bool | None = None
+    sort: str = "-issued_at"
+    after: str | None = None
+
+
 def list_certificates(
-    connection: Connection, actor: Actor, code: str | None = None, period: str | None = None, limit: int = 200
-) -> list[Certificate]:
+    connection: Connection, actor: Actor, wanted: WantedCertificates | None = None, limit: int = 200
+) -> list[ListedCertificate]:
     """The newest first: of one's own subscriptions, of those one provides for; the bureau's all."""
     require(actor, *READERS)
-    wanted = _kept().where(_visible(actor)).order_by(certificate.c.issued_at.desc()).limit(limit)
-    if code:
-        wanted = wanted.where(subscription.c.code == code)
-    if period:
-        wanted = wanted.where(certificate.c.period == period)
-    return [_certificate(row) for row in connection.execute(wanted)]
+    its = wanted or WantedCertificates()
+    query = _kept(_LISTED).where(_visible(actor), *_wanted(its))
+    query = in_order(query, CERTIFICATE_ORDERS, its.sort, certificate.c.certificate_no, its.after)
+    return [
+        ListedCertificate(subscription=row.code, organisation=row.organisation, **_named(row))
+        for row in connection.execute(query.limit(limit))
+    ]
+
+
+def list_certified(connection: Connection, actor: Actor) -> list[str]:
+    """The codes of the subscriptions this actor may see a certificate of."""
+    require(actor, *READERS)
+    has_one = exists().where(certificate.c.subscription_id == subscription.c.subscription_id)
+    return list(
+        connection.scalars(select(subscription.c.code).where(has_one, _visible(actor)).order_by(subscription.c.code))
+    )
 
 
 def load_certificate(connection: Connection, actor: Actor, number: str) -> Certificate:
@@ -286,9 +322,14 @@ def list_issuable(connection: Connection, actor: Actor) -> list[Subscription]:
     return [one for one in list_subscriptions(connection, true()) if one.organisation_kind != "care"]
 
 
-def _kept() -> Select[Any]:
+def _wanted(its: WantedCertificates) -> list[ColumnElement[bool]]:
+    asked = ((subscription.c.code, its.code), (certificate.c.period, its.period), (certificate.c.closed, its.closed))
+    return [column == value for column, value in asked if value is not None]
+
+
+def _kept(columns: Iterable[ColumnElement[Any]] = certificate.c) -> Select[Any]:
     joined = certificate.join(subscription, certificate.c.subscription_id == subscription.c.subscription_id)
-    return select(*certificate.c, subscription.c.code, subscription.c.organisation).select_from(joined)
+    return select(*columns, subscription.c.code, subscription.c.organisation).select_from(joined)
 
 
 def _visible(actor: Actor) -> ColumnElement[bool]:
@@ -311,10 +352,11 @@ def _of_care_alone() -> Select[Any]:
 
 
 def _certificate(row: Row[Any]) -> Certificate:
-    its = {name: getattr(row, name) for name in (*_FIGURES, "certificate_no", "period", "closed", "content")}
-    return Certificate(
-        subscription=row.code, organisation=row.organisation, issued_at=row.issued_at, issued_by=row.issued_by, **its
-    )
+    return Certificate(subscription=row.code, organisation=row.organisation, content=row.content, **_named(row))
+
+
+def _named(row: Row[Any]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _NAMES}
 
 
 # ---- again ----

@@ -63,10 +63,7 @@ class HubSide(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def town_field(self) -> str:
-        """The responsible division, if it is subscribed as it is; "" else."""
-        people, known = self.record_type.people, self.record_type.by_name
-        subscribed = [name for name in self.one.fields if name not in self.one.masked and not known[name].clinical]
-        return next((name for name in people[0].area_fields if name in subscribed), "") if people else ""
+        return town_field_of(self.one, self.record_type)
 
     def count_towns(self) -> dict[str, int]:
         """How many records each town has."""
@@ -153,6 +150,13 @@ class HubSide(msgspec.Struct, frozen=True, kw_only=True):
             record_type=self.one.record_type, record_id=record_id, person_id=person_id, version=version, source=source,
             disputed=disputed, after=after,
         )  # fmt: skip
+
+
+def town_field_of(one: SliceType, record_type: RecordType) -> str:
+    """The responsible division, if it is subscribed as it is; "" else."""
+    people, known = record_type.people, record_type.by_name
+    subscribed = [name for name in one.fields if name not in one.masked and not known[name].clinical]
+    return next((name for name in people[0].area_fields if name in subscribed), "") if people else ""
 
 
 def buckets_for(towns: dict[str, int]) -> int:

@@ -42,6 +42,7 @@ def grow(owner: Database, catalogue: Catalogue, copies: int, among: Mapping[str,
         run_sql(connection, "UPDATE {d}.feed_head SET last_seq = last_seq * :copies", copies=copies)
         run_sql(connection, _ROUNDS, copies=copies)
         run_sql(connection, _BALANCE, copies=copies)
+        run_sql(connection, _FILES, times=max(1, copies // _SUBMISSIONS))
         run_sql(connection, _FETCHED)
         _repeat_access(connection, min(copies, 20))
     with owner.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -80,6 +81,9 @@ _FIGURES = (
     "adjusted_out", "excused", "unexplained", "end",
 )  # fmt: skip
 _BALANCE = "UPDATE {d}.balance SET " + ", ".join(f'"{one}" = "{one}" * :copies' for one in _FIGURES)
+
+_ROWS = ("received", "accepted", "unchanged", "held", "refused")
+_FILES = "UPDATE {d}.submission SET " + ", ".join(f"{one} = {one} * CAST(:times AS integer)" for one in _ROWS)
 
 
 def _grown_tables(connection: Connection, catalogue: Catalogue) -> Iterator[str]:
@@ -190,6 +194,8 @@ def _field_value(catalogue: Catalogue, table: str, name: str, column: str) -> st
 
 def _special(table: str, name: str, column: str) -> str | None:
     """Keys that are no uuid."""
+    if name == "source_record_id":  # a town's verdict is about the copy that stands beside it
+        return f"regexp_replace({column}, {_UUIDS.format(place=_digits('k'))})"
     if table == "person_identifier" and name in ("value", "replaced_by"):
         rewritten = f"regexp_replace({column}, {_UUIDS.format(place=_digits('k'))})"
         return f"CASE WHEN t.kind = 'id_no' THEN {_number(column)} ELSE {rewritten} || k END"

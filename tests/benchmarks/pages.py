@@ -22,7 +22,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Connection, event, select
 
-from hub.app import create_app
+from hub.app import create_app, settle
 from hub.database import Database, run_sql, utc_now
 from hub.demo.run import run as run_demo
 from hub.embedded import Cluster, Urls
@@ -43,7 +43,7 @@ from tests.doors import open_account
 from tests.matrix_hub import Asking, routes_of
 
 SMALL, BAR_SECONDS, EMPTY = 1_000, 0.150, "/account"
-_WARM_UPS, _WORST = 2, 15
+_WARM_UPS, _WORST, _ASKED = 2, 15, 10
 _MORE_STAFF = (("juzhang", "bureau", "bureau_leader"),)
 
 
@@ -83,7 +83,7 @@ class District(NamedTuple):
 
 def measure(report: Report, catalogue: Catalogue, repeats: int) -> None:
     with temporary_home() as home:
-        measure_at(home, report, catalogue, max(20, repeats))
+        measure_at(home, report, catalogue, max(_ASKED, repeats))
 
 
 def measure_at(home: Path, report: Report, catalogue: Catalogue, repeats: int, only: str = "") -> None:
@@ -140,6 +140,7 @@ def district_of(cluster: Cluster, home: Path, catalogue: Catalogue, people: int)
         keep_quality_figures(connection, catalogue, settings.time_zone)  # as the worker does every minute
         more = {who.organisation: [*more_addresses(connection, who.organisation)] for who in staff}
     worker.close()
+    settle()  # as the served hub does
     yield District(app, (served, audit), staff, more)
     served.close()
     audit.close()
@@ -317,7 +318,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.pages", description=__doc__)
     parser.add_argument("--people", type=int, default=1_000_000)
     parser.add_argument("--home", type=Path, help="kept, and used again")
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=_ASKED)
     parser.add_argument("--only", default="", help="pages whose address holds this")
     wanted = parser.parse_args()
     report = Report(rows=wanted.people)

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from hub.database import Database
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
+from tests.browser.slow_browser import slowed, with_late_files
 from tests.doors import PASSWORD, Hub, founded_hub
+
+expect.set_options(timeout=30_000)  # milliseconds; how long a page takes is measured elsewhere
 
 # without a window's furniture a page takes two thirds of the work
 _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -68,7 +71,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium on this machine: the browser journeys were not driven")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
-        yield browser
+        yield slowed(browser)
         browser.close()
 
 
@@ -85,7 +88,7 @@ def site(database: Database, app_database: Database, settings: Settings, catalog
 @pytest.fixture
 def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
     context = browser.new_context(base_url=site.address, locale="zh-CN", viewport={"width": 1280, "height": 860})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 
@@ -105,10 +108,16 @@ def sign_in(page: Page, login: str) -> None:
     page.wait_for_url(lambda url: "/sign-in" not in url)
 
 
+def sign_out(page: Page) -> None:
+    """Whoever goes elsewhere at once may not have been signed out yet."""
+    page.locator("header form[action='/sign-out'] button").click()
+    expect(page.locator("#login")).to_be_visible()
+
+
 class _served:  # noqa: N801 -- read as a word: with served(hub) as address
     def __init__(self, hub: Hub) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(hub.app, log_level="warning", lifespan="on", ws="none")
+        config = uvicorn.Config(with_late_files(hub.app), log_level="warning", lifespan="on", ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
 

@@ -64,8 +64,7 @@ def send_faulty(page: Page) -> None:
     file = FilePayload(name="户口迁入_2026-10_补报.csv", mimeType="text/csv", buffer=faulty_file())
     page.set_input_files("input[type=file]", file)
     page.locator("form[data-upload] button[type=submit]").first.click()
-    page.wait_for_url("**/submissions/**")
-    page.locator("#errors").wait_for(timeout=30_000)
+    page.locator("#errors").wait_for()
 
 
 def correct_faulty(page: Page) -> None:
@@ -85,8 +84,8 @@ def send_unknown_headers(page: Page) -> None:
     file = FilePayload(name="迁入登记.csv", mimeType="text/csv", buffer=UNKNOWN_HEADERS.encode())
     page.set_input_files("input[type=file]", file)
     page.locator("form[data-upload] button[type=submit]").first.click()
-    page.wait_for_url("**/submissions/**")
     page.get_by_role("link", name="确认列名").click()
+    page.wait_for_url("**/columns")
 
 
 def send_roll(page: Page) -> None:
@@ -94,12 +93,13 @@ def send_roll(page: Page) -> None:
     file = FilePayload(name="光明社区名册.csv", mimeType="text/csv", buffer=roll_file())
     page.set_input_files("input[type=file]", file)
     page.locator("main form button[type=submit]").first.click()
-    page.wait_for_load_state()
+    page.wait_for_url("**/rolls/*")
 
 
 def check_audit(page: Page) -> None:
     page.goto("/audit/verification")
     page.get_by_role("button", name="立即验证").click()
+    page.locator(".alert-box[data-focus]").wait_for()
 
 
 class Picture(NamedTuple):

@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site, sign_in
+from tests.browser.conftest import Site, sign_in, sign_out
 from tests.browser.journey_site import audited
 from tests.browser.test_journeys import counts, send, wait_until_final
 from tests.decisions import read
@@ -30,7 +30,7 @@ def sheet(path: Path, rows: Iterable[dict[str, str]]) -> Path:
 
 
 def change_account(page: Page, login: str) -> None:
-    page.click("text=退出")
+    sign_out(page)
     sign_in(page, login)
 
 
@@ -97,7 +97,7 @@ def test_columns_are_explained_once_and_a_colleague_releases_what_is_unusual(
     page.goto("/submissions")
     page.click(".alert-box.wait a")
     page.click("tbody td.file a")
-    assert page.url == place
+    page.wait_for_url(place)
     page.click("text=查看影响并复核")
     expect(page.locator("table.samples")).to_contain_text("李秀英")
     page.click("button:text-is('放行')")

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, ViewportSize
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from hub.database import Database
 from hub.embedded import Cluster
@@ -236,7 +236,7 @@ def test_what_a_role_may_not_open_is_refused_on_a_page_that_leads_back(
     assert shown is not None and shown.status == 403
     assert [*quiet.examine(page, "refused", role, look_at(page, shown))] == []
     page.click("main >> text=回到首页")
-    assert page.locator("h1").inner_text() != "无权访问"
+    expect(page.locator("h1")).not_to_have_text("无权访问")
 
 
 def closed_to(walk: Walk) -> list[Place]:

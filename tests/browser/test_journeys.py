@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import Site, sign_in
+from tests.browser.conftest import Site, sign_in, sign_out
 from tests.doors import OTHER_VILLAGE, THIS_MONTH, csv_of, move_in
 
 pytestmark = pytest.mark.browser
@@ -56,6 +56,7 @@ def wait_until_final(page: Page) -> None:
 
 
 def counts(page: Page) -> list[int]:
+    page.wait_for_load_state()
     return [int(text.replace(",", "")) for text in page.locator(".counts dd").all_inner_texts()]
 
 
@@ -65,6 +66,7 @@ def test_a_clerk_sends_a_file_sees_its_errors_and_keeps_the_receipt(page: Page, 
     wait_until_final(page)
     assert counts(page) == [6, 4, 0, 1, 1]
     rows = page.locator("table.errors tbody tr")
+    expect(rows).to_have_count(2)
     assert [row.locator("th").inner_text() for row in rows.all()] == ["5", "6"]
     assert [row.locator("td").nth(1).inner_text() for row in rows.all()] == ["B", "G"]
     page.click(".reasons a.error >> nth=0")
@@ -94,12 +96,13 @@ def test_without_javascript_the_clerk_does_the_same(browser: Browser, site: Site
     for _ in range(240):
         if page.locator(".counts").count():
             break
-        page.click("text=刷新查看进度")
         page.wait_for_timeout(500)
+        with page.expect_navigation():
+            page.click("text=刷新查看进度")
     assert counts(page) == [6, 4, 0, 1, 1]
     page.click("text=回执")
     expect(page.locator("h1")).to_have_text("数据报送回执")
-    page.click("text=退出")
+    sign_out(page)
     expect(page.locator("h1")).to_have_text("登录")
     context.close()
 
@@ -110,10 +113,11 @@ def test_a_town_reads_and_downloads_the_list_of_its_own_area(
     sign_in(page, "gongan")
     send(page, moves)
     wait_until_final(page)
-    page.click("text=退出")
+    sign_out(page)
     sign_in(page, "qingxi")
     page.click("nav >> text=镇街核对")
     page.click("nav >> text=变动清单")
+    expect(page.locator("tbody th")).to_have_count(3)
     assert sorted(page.locator("tbody th").all_inner_texts()) == sorted(["王小明", "李秀英", "赵国强"])
     with page.expect_download() as download:
         page.click("text=下载 Excel")
@@ -127,7 +131,7 @@ def test_the_bureau_goes_from_the_board_down_to_masked_rows(page: Page, site: Si
     sign_in(page, "gongan")
     send(page, moves)
     wait_until_final(page)
-    page.click("text=退出")
+    sign_out(page)
     sign_in(page, "quju")
     page.goto(f"/board?month={THIS_MONTH}")
     expect(page.locator("h1")).to_contain_text("月度总览")
@@ -172,7 +176,7 @@ def test_no_page_is_left_untranslated(page: Page, site: Site, moves: Path) -> No
     }
     for login, paths in pages.items():
         page.goto("/")
-        page.click("text=Sign out")
+        sign_out(page)
         sign_in(page, login)
         for path in paths:
             page.goto(path)

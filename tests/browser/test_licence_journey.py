@@ -117,7 +117,8 @@ def test_a_slice_is_asked_for_approved_pulled_taken_along_signed_for_and_account
 
     clerk.goto(f"/subscriptions/{code}")
     expect(clerk.locator("main")).to_contain_text(number)
-    clerk.click("button:text-is('签收')")
+    with clerk.expect_navigation():
+        clerk.click("button:text-is('签收')")
     clerk.click("a:text-is('完整性证明') >> nth=-1")
     clerk.fill("#period", THIS_MONTH)
     clerk.click("button:text-is('出具并签名')")

@@ -22,7 +22,7 @@ from hub.people.comparison import compare
 from hub.people.pairs import find_pairs
 from hub.settings import load_settings
 from mappings.catalogue import Catalogue
-from tests.browser.conftest import Site, _served, _working, sign_in
+from tests.browser.conftest import Site, _served, _working, sign_in, sign_out
 from tests.browser.test_journeys import UNTRANSLATED
 from tests.conftest import clone_template, execute
 from tests.district import GUANGMING
@@ -119,10 +119,12 @@ def test_the_bureau_judges_a_pair_and_takes_it_back(page: Page, site: Site) -> N
     page.check("#right-first")
     page.click("button:text-is('同一人')")
     page.click(".alert-box.done >> text=身份认定")
+    page.wait_for_url(re.compile("/identity$"))
     reload_until(page, "已生效")
     expect(page.locator("form table.dense >> nth=0")).to_contain_text("已更正")
     page.fill("input[placeholder=理由]", "户口底册上是兄弟二人")
-    page.click("button:text-is('撤回')")
+    with page.expect_navigation():
+        page.click("button:text-is('撤回')")
     reload_until(page, "已撤回")
     expect(page.locator("form table.dense >> nth=0")).not_to_contain_text("已更正")
 
@@ -206,5 +208,5 @@ def test_the_pages_are_english_when_asked_and_fit_a_telephone(page: Page, site: 
             page.goto(path)
             wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
             seen[f"{login} {path}"] = (page.evaluate(UNTRANSLATED), wide)
-        page.click("text=Sign out")
+        sign_out(page)
     assert {place: found for place, found in seen.items() if found != ([], False)} == {}

@@ -205,6 +205,7 @@ def test_an_account_is_asked_for_confirmed_and_protected_by_two_steps(browser: B
     own.click(own.button("确认登记"))
     expect(own.page.locator("main ol code")).to_have_count(10)
     own.click(own.page.locator("header").get_by_role("button", name="退出"))
+    own.arrive(re.compile("/sign-in"))
     own.sign_in("zhangju", NEW_PASSWORD)
     own.arrive(re.compile("/second-factor"))
     assert levels(ground) == ["password"], "the password alone opens nothing"
@@ -275,7 +276,7 @@ def test_an_auditor_finds_who_read_a_person_and_that_nothing_was_changed(browser
     hand.click(hand.button("查询"))
     hand.click(hand.link("查看谁查阅过"))
     hand.arrive(re.compile(r"/audit\?"))
-    line = hand.page.locator("main tbody tr", has_text="read-person")
+    line = hand.page.locator("main tbody tr", has_text="查看人员信息")
     expect(line.first).to_contain_text("qingxi")
     assert ZHAO not in hand.page.content() and "赵德福" not in hand.page.content()
     hand.click(hand.page.locator("nav >> text=审计验证"))

@@ -163,6 +163,7 @@ def open_with_four(ground: Ground, way: Way) -> str:
 def answer_by_keys(town: Keyboard) -> None:
     """1, 2 and 3 say what was found, Enter sends the line and goes on to the next."""
     page = town.page
+    expect(page.locator("form[data-begun]")).to_be_attached()  # the script hears the keys
     town.reach(page.locator("[data-line='1'] input[type=radio]").first)
     for number, verdict in enumerate("1231", 1):
         line = page.locator(f"[data-line='{number}']")

@@ -17,7 +17,7 @@ from tests.browser.conftest import Site, _served, _working, sign_in
 from tests.browser.test_journeys import UNTRANSLATED
 from tests.conftest import clone_template, execute
 from tests.decisions import read, rows, send
-from tests.doors import THIS_MONTH, TOWN, founded_hub, identity_number, open_account
+from tests.doors import THIS_MONTH, TOWN, VILLAGE, founded_hub, identity_number, open_account
 from tests.round_hub import items_of, open_month
 
 pytestmark = pytest.mark.browser
@@ -89,8 +89,7 @@ def test_what_was_answered_without_a_connection_is_offered_again(
     save(page, 2)
     expect(line(page, 2).locator(".row-told")).to_contain_text("已记在本机")
     choose(page, 3, "查无此人")
-    page.wait_for_function("Object.keys(localStorage).length === 1")
-    page.wait_for_timeout(200)
+    expect(page.locator("form[data-kept='2']")).to_be_attached()
     assert "已搬到外省" not in str(page.evaluate("Object.values(localStorage)"))
     page.close()
     context.set_offline(False)
@@ -102,8 +101,10 @@ def test_what_was_answered_without_a_connection_is_offered_again(
     assert (told(site, 2), sent(site)) == ((None, 0), 1)
     page.click("text=全部报送")
     expect(line(page, 3).locator(".outcome")).to_have_text("已报送。")
+    expect(page.locator("form[data-kept='0']")).to_be_attached()
     assert [told(site, number) for number in (1, 2, 3)] == [("1", 1), ("2", 1), ("3", 1)]
     page.reload()
+    expect(page.locator("form[data-begun]")).to_be_attached()
     expect(page.locator("#kept")).to_be_hidden()
     assert page.evaluate("Object.keys(localStorage).length") == 0
 
@@ -115,6 +116,7 @@ def test_what_was_answered_without_a_connection_is_offered_again(
     line(page, 10).get_by_label("更正：姓名").fill("李晓明")
     page.click("text=报送本页填好的结果")
     expect(line(page, 11).locator(".outcome")).to_have_text("已报送。")
+    expect(page.locator("form[data-kept='0']")).to_be_attached()
     assert [told(site, number) for number in (10, 11)] == [("2", 1), ("1", 1)]
     assert page.evaluate("Object.keys(localStorage).length") == 0
 
@@ -131,6 +133,20 @@ def test_what_was_answered_without_a_connection_is_offered_again(
     page.click("text=全部报送")
     expect(line(page, 4).locator(".outcome")).to_have_text("已报送。")
     assert (told(site, 4), sent(site)) == (("1", 1), 5)
+
+
+def test_what_is_left_is_counted_down_as_lines_are_answered(page: Page, site: Site) -> None:
+    """By state, by village and in the heading; taken back by nobody's reload, and the village stays chosen."""
+    sign_in(page, "qingxi")
+    page.goto(f"{ITEMS}?state=open&village={VILLAGE}")
+    open_now = page.locator("[data-counts='states'] [aria-current] b")
+    left = int(open_now.inner_text())
+    choose(page, 12, "属实")
+    save(page, 12)
+    expect(open_now).to_have_text(str(left - 1))
+    expect(page.locator("[data-counts='progress']")).to_contain_text(f"还有 {left - 1} 项")
+    expect(page.locator("#village option:checked")).to_have_text(f"光明社区（未核对 {left - 1}）")
+    expect(line(page, 12)).to_be_visible()
 
 
 def test_two_officers_answer_the_same_line_and_both_answers_are_shown(page: Page, browser: Browser, site: Site) -> None:

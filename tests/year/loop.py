@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from uuid import UUID
 
-from hub.casework import balance, item_list, rounds
+from hub.casework import balance, balance_excuses, item_list, rounds
 from hub.casework.list_delivery import make_list
 from hub.exchange.area_submission import change_areas
 from hub.registry import month_calendar
@@ -222,7 +222,7 @@ class Year:
     def _let_pass(self, month: int, person: UUID) -> None:
         when = _instant(month, "closes_on")
         self.register.do(
-            lambda connection: balance.excuse(
+            lambda connection: balance_excuses.excuse(
                 connection, SYSTEM_ACTOR, MONTHS[month], "已逐人查明", when, person_id=person
             )
         )

@@ -6,6 +6,7 @@ read. A hidden column numbers the rows, so that the workbook is known when it co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -23,6 +24,7 @@ from hub.exchange.receive import plain_name
 from hub.exchange.retention import is_expired, refuse_expired
 from hub.exchange.workbooks.returned_rebuilt import rebuild, write_summary_alone
 from hub.exchange.workbooks.returned_results import ReadAgain, changed_rows, errors_of, read_again
+from hub.exchange.workbooks.returned_together import read_together
 from hub.exchange.workbooks.returned_words import Answer, make_instructions, worth_returning
 from hub.registry.permissions import Actor, Right
 from hub.registry.rights import require
@@ -84,10 +86,15 @@ def write_returned(
     row = connection.execute(select(submission).where(submission.c.submission_id == submission_id)).one()
     file = settings.files / row.stored_as
     limits = _limits(settings)
-    answer = _answer(connection, catalogue, row, file, limits)
-    form = _write(file, target, catalogue, answer, language, limits)
+    beside = read_together(connection, row, _CHECKED)
+    answers = [_answer(connection, catalogue, one, file, limits) for one in (row, *beside)]
+    form = _write(file, target, catalogue, answers, language, limits)
     name = plain_name(row.file_name).rsplit(".", 1)[0]
-    return Returned(file_name=f"{name}_退回.xlsx", form=form, bad_rows=sum(1 for _ in worth_returning(answer.errors)))
+    return Returned(
+        file_name=f"{name}_退回.xlsx",
+        form=form,
+        bad_rows=sum(1 for one in answers for _ in worth_returning(one.errors)),
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -112,22 +119,24 @@ def _answer(connection: Connection, catalogue: Catalogue, row: Row[Any], file: P
     return Answer(row=row, record_type=record_type, errors=errors, read=read, changed=changed)
 
 
-def _write(file: Path, target: Path, catalogue: Catalogue, answer: Answer, language: str, limits: Limits) -> Form:
+def _write(
+    file: Path, target: Path, catalogue: Catalogue, answers: Sequence[Answer], language: str, limits: Limits
+) -> Form:
     """The best that can be done with this file."""
-    if _is_unopened(answer.row):
-        write_summary_alone(target, make_instructions(catalogue, answer, language, "summary"))
+    if _is_unopened(answers[0].row):
+        write_summary_alone(target, make_instructions(catalogue, answers, language, "summary"))
         return "summary"
-    rows = answer.row.received
+    rows = sum(one.row.received for one in answers)
     notable = rows <= MOST_ANNOTATED and _is_zip(file)
-    if notable and annotate(file, target, make_instructions(catalogue, answer, language), limits):
+    if notable and annotate(file, target, make_instructions(catalogue, answers, language), limits):
         return "annotated"
     many = rows > MOST_ROWS
     form: Form = "bad rows" if many else "rebuilt"
-    instructions = make_instructions(catalogue, answer, language, form)
+    instructions = make_instructions(catalogue, answers, language, form)
     try:
         rebuild(target, read_raw(file, limits), instructions, only_noted=many)
     except UnreadableFile:
-        write_summary_alone(target, make_instructions(catalogue, answer, language, "summary"))
+        write_summary_alone(target, make_instructions(catalogue, answers, language, "summary"))
         return "summary"
     return form
 

@@ -79,6 +79,7 @@ class _SheetRebuilding:
             self.cells.setdefault(cell.row, {})[cell.column] = cell
         self.first = min(notes.cells, key=_urgency, default=None) if notes else None
         self.header_rows = notes.header_rows if notes else []
+        self.row_mark = notes.row_mark if notes else ""
         self.ours: frozenset[int] = frozenset()  # columns of an earlier return
         self.width = 0
         self.at = 0  # the row being written, from 0
@@ -157,7 +158,7 @@ class _SheetRebuilding:
             self.page.set_selection(at, place, at, place)
 
     def _write_header(self, at: int) -> None:
-        texts = (self.words.result_header, self.words.reason_header, self.words.row_mark)
+        texts = (self.words.result_header, self.words.reason_header, self.row_mark)
         for offset, text in enumerate(texts):
             self.page.write_string(at, self.width + offset, text, self.looks["header"])
         self.page.freeze_panes(at + 1, 0)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row
 
 from adapters.formats.annotation import CellNote, Instructions, RowNote, SheetNotes, SummaryLine
+from hub.casework.list_sheets import HIDDEN_FIELDS
+from hub.casework.verdict_rows import UNANSWERED
 from hub.exchange.file_notes import file_notes
 from hub.exchange.marks import REASON_HEADER, RESULT_HEADER, row_mark
 from hub.exchange.row_errors import Explanation, explain, masked_facts
@@ -26,10 +29,11 @@ LEVELS = {
     "en": {"error": "refused", "hold": "held", "warning": "warning", "note": "note"},
 }
 RESULTS = {
-    "zh": {"error": "退回", "hold": "待核", "accepted": "已接收", "unchanged": "无变化", "clean": "无误", "none": "未接收"},
+    "zh": {"error": "退回", "hold": "待核", "accepted": "已接收", "unchanged": "无变化", "clean": "无误", "none": "未接收",
+        "open": "未核对"},
     "en": {
         "error": "refused", "hold": "held", "accepted": "accepted", "unchanged": "unchanged", "clean": "clean",
-        "none": "not taken",
+        "none": "not taken", "open": "not answered",
     },
 }  # fmt: skip
 WORDS = {
@@ -84,20 +88,27 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             return "none"
         if self.row.state != "merged":
             return "clean"
-        repeated = any(error.code in UNCHANGED_CODES for error in self.errors.get(row_no, ()))
-        return "accepted" if row_no in self.changed and not repeated else "unchanged"
+        codes = {error.code for error in self.errors.get(row_no, ())}
+        if UNANSWERED in codes:
+            return "open"
+        return "accepted" if row_no in self.changed and codes.isdisjoint(UNCHANGED_CODES) else "unchanged"
 
 
-def make_instructions(catalogue: Catalogue, answer: Answer, language: str, form: str | None = None) -> Instructions:
-    """Every word of the workbook; ``form`` says what it is when it is not the original with notes."""
-    words = _Wording(catalogue, answer, "en" if language == "en" else "zh")
+def make_instructions(
+    catalogue: Catalogue, answers: Sequence[Answer], language: str, form: str | None = None
+) -> Instructions:
+    """Every word of the workbook, of each submission that it brought.
+
+    ``form`` says what the workbook is when it is not the original with notes.
+    """
+    told = [_Wording(catalogue, answer, "en" if language == "en" else "zh") for answer in answers]
+    summary = chain(*(words.summary(form if words is told[0] else None) for words in told), told[0].ending())
     return Instructions(
-        sheets=list(words.sheets()),
-        summary=[_plain_line(line) for line in words.summary(form)],
+        sheets=[sheet for words in told for sheet in words.sheets()],
+        summary=[_plain_line(line) for line in summary],
         summary_name=SUMMARY_NAME,
         result_header=RESULT_HEADER,
         reason_header=REASON_HEADER,
-        row_mark=row_mark(answer.row.receipt_number),
         mark_prefix=MARK_PREFIX,
         author=AUTHOR,
     )
@@ -117,7 +128,10 @@ class _Wording:
             rows[place.sheet].append(self._row(row_no, place.sheet_row, place.section))
             cells[place.sheet] += self._cells(row_no, place.sheet_row)
         for name, header_rows in self.answer.read.headers.items():
-            yield SheetNotes(name=name, header_rows=header_rows, rows=rows[name], cells=_commented(cells[name]))
+            yield SheetNotes(
+                name=name, row_mark=row_mark(self.answer.row.receipt_number), header_rows=header_rows,
+                rows=rows[name], cells=_commented(cells[name]),
+            )  # fmt: skip
 
     def _row(self, row_no: int, sheet_row: int, section: str | None) -> RowNote:
         told = [
@@ -140,11 +154,15 @@ class _Wording:
         """One note a cell; several errors of one cell share it."""
         by_cell: dict[str, list[Row[Any]]] = {}
         for error in self.answer.errors.get(row_no, ()):
-            if error.column_letter and error.level != "note":
+            if error.column_letter and error.level != "note" and not self._is_hidden_key(error):
                 by_cell.setdefault(error.column_letter, []).append(error)
         for letter, errors in by_cell.items():
             text = "\n\n".join(map(self._comment, errors))
             yield CellNote(sheet_row, number_of(letter), errors[0].level, plain(text))
+
+    def _is_hidden_key(self, error: Row[Any]) -> bool:
+        """By which the hub knows a line again: nobody fills that in."""
+        return error.field in HIDDEN_FIELDS and error.code == self.answer.record_type.key_missing
 
     def _comment(self, error: Row[Any]) -> str:
         own = self._explained(error, self.language)
@@ -178,6 +196,8 @@ class _Wording:
                 cells=[self.levels[self.catalogue.row_errors[code].level], told.message, "", code, told.fix]
             )
         yield SummaryLine(cells=[])
+
+    def ending(self) -> Iterator[SummaryLine]:
         yield SummaryLine(cells=[self.words["how"]])
 
     def _refusal(self, refusal: Mapping[str, Any]) -> str:
