@@ -180,6 +180,7 @@ FACTS = {
     "to_seq": N_("止变更号"),
     "town": N_("镇街"),
     "towns": N_("镇街数"),
+    "taken_back": N_("收回"),
     "tried_again": N_("重试数"),
     "undo": N_("撤销报送"),
     "unexplained": N_("未说明差异"),

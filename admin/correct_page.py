@@ -145,7 +145,10 @@ def _turn_page(
     """Another page of the same rows; what was written so far goes with it in the form, and nowhere else."""
     typed, came_from = typed_cells(form), int(form["go"][:9])
     if _carried_bytes(form) > MOST_CARRIED:
-        return _show_page(request, database, settings, catalogue, submission_id, came_from, typed, TooMuchTyped())
+        too_much = TooMuchTyped()
+        return _show_page(
+            request, database, settings, catalogue, submission_id, came_from, typed, too_much, _seen(form)
+        )
     return _show_page(request, database, settings, catalogue, submission_id, after, typed, seen=_seen(form))
 
 

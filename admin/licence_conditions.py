@@ -39,6 +39,7 @@ _NO_VALUES = N_("请至少选择或填写一个取值。")
 _ONE_VALUE = N_("请填写一个取值。")
 _VALUES_LEFT = N_("“已填写”“没有填写”不带取值，请去掉取值。")
 _UNKNOWN_PLACE = N_("“{place}”不是本区的区划，请填区划名称或 12 位代码。")
+_ALONE = N_("{place}（仅本级代码，不含下辖）")
 
 
 class ConditionLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +83,8 @@ def _typed_values(form: Mapping[str, str], at: str, field: Field | None, areas: 
         yield from _codes_below(areas, value) if field is not None and field.type in _PLACES else (value,)
     for part in _BETWEEN_VALUES.split(form.get(f"{at}-values", "")):
         if part.strip():
-            yield _place_code(part.strip(), areas) if field is not None and field.type in _PLACES else part.strip()
+            is_place = field is not None and field.type in _PLACES
+            yield from _codes_named(part.strip(), areas) if is_place else (part.strip(),)
 
 
 def _codes_below(areas: AreaIndex, code: str) -> tuple[str, ...]:
@@ -94,10 +96,10 @@ def _codes_below(areas: AreaIndex, code: str) -> tuple[str, ...]:
     return tuple(sorted(one for one, each in areas.codes.items() if each in below and len(one) == len(code)))
 
 
-def _place_code(typed: str, areas: AreaIndex) -> str:
-    """The code of an area that is named; what is no name of one area alone stays as it was typed."""
+def _codes_named(typed: str, areas: AreaIndex) -> tuple[str, ...]:
+    """An area that is named is all of it, as one that is ticked; what is no name of one area alone stays as typed."""
     named = areas.named(typed)
-    return areas.code_of.get(named[0], typed) if len(named) == 1 else typed
+    return _codes_below(areas, areas.code_of.get(named[0], typed)) if len(named) == 1 else (typed,)
 
 
 # ---- what is wrong with them ----
@@ -256,7 +258,8 @@ def told_values(field: Field, values: Iterable[str], catalogue: Catalogue, areas
     """The values of a condition in words: codes by their titles, areas by their names, a whole town once."""
     said = list(values)
     if field.type in _PLACES:
-        said = [areas.full_name(one) for one in _widest(said, areas)]
+        whole, left = _widest(said, areas)
+        said = [*map(areas.full_name, whole), *(_told_alone(one, areas, language) for one in left)]
     elif field.type == "code" and field.code_set in catalogue.code_sets:
         codes = catalogue.code_sets[field.code_set].codes
         titles = {one.value: titled(one.title, one.title_en, language) for one in codes}
@@ -266,10 +269,17 @@ def told_values(field: Field, values: Iterable[str], catalogue: Catalogue, areas
     return "、".join(said) if language == "zh" else ", ".join(said)
 
 
-def _widest(values: list[str], areas: AreaIndex) -> list[str]:
-    """Towns all of whose codes are there, then what is left."""
+def _told_alone(code: str, areas: AreaIndex, language: Language) -> str:
+    """A code that is not all of its area does not read as if it were."""
+    area, name = areas.codes.get(code), areas.full_name(code)
+    below = areas.children.get(area, ()) if area is not None else ()
+    return translator(language)(_ALONE).format(place=name) if below else name
+
+
+def _widest(values: list[str], areas: AreaIndex) -> tuple[list[str], list[str]]:
+    """Towns all of whose codes are there, and what is left."""
     held = set(values)
     towns = [areas.code_of[area] for area, kind in areas.kind.items() if kind == "town" and area in areas.code_of]
     whole = [town for town in towns if town in held and held.issuperset(_codes_below(areas, town))]
     covered = {code for town in whole for code in _codes_below(areas, town)}
-    return [*whole, *(one for one in values if one not in covered)]
+    return whole, [one for one in values if one not in covered]

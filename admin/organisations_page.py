@@ -68,7 +68,7 @@ class OrganisationController(Controller):
 def _source(door: Door, asked: Asked) -> Source:
     def rows(connection: Connection, after: str, size: int) -> Fetched:
         wanted = WantedUnits(
-            text=asked["text"], kind=asked["kind"], state=asked["state"], sort=asked.order, after=after[:20]
+            text=asked["text"], kind=asked["kind"], state=asked["state"], sort=asked.order, after=after
         )
         found = list_units(connection, door.actor, door.settings.district, wanted, size + 1)
         return page_of(found, size, lambda one: str(one.code))

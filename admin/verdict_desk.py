@@ -43,15 +43,20 @@ from hub.settings import Settings
 from mappings.catalogue import Catalogue
 
 _A_PAGE = 50
-_MOST_PAGES = 2_000
 _PURPOSE = "monthly-check/answers"
-Page = Annotated[int, QueryParameter(name="page", ge=1, le=_MOST_PAGES)]
+After = Annotated[int, QueryParameter(name="after", ge=0, le=999_999_999)]
 
 
 class NothingChosen(BadRequest):
     """请先选择核对结果。 Choose a verdict first."""
 
     problem, status = "nothing-chosen", 422
+
+
+class FilledBeside(BadRequest):
+    """上面有填好而没有报送的结果：请先报送或清空，再报整村属实。 Lines are filled in and not sent: send or clear them first."""
+
+    problem, status = "filled-beside", 422
 
 
 class Desk(NamedTuple):
@@ -70,12 +75,13 @@ class Wish(NamedTuple):
     village: str = ""
     state: str = ""
     only: str = ""  # numbers, with commas
-    page: int = 1
+    after: int = 0  # number of the last line of the page before
 
     def lines(self, areas: AreaIndex) -> WantedLines:
         numbers = tuple(int(each) for each in self.only.split(",") if each.isdecimal() and len(each) < 7)
         village = areas.codes.get(self.village, -1) if self.village else None
-        return WantedLines(village=village, state=self.state if self.state in STATES else "", numbers=numbers)
+        state = self.state if self.state in STATES else ""
+        return WantedLines(village=village, state=state, numbers=numbers, after=self.after)
 
 
 class VerdictController(Controller):
@@ -95,11 +101,11 @@ class VerdictController(Controller):
         village: FromQuery[str] = "",
         state_of: Annotated[str, QueryParameter(name="state")] = "open",
         only: FromQuery[str] = "",
-        page: Page = 1,
+        after: After = 0,
         sent: FromQuery[UUID | None] = None,
     ) -> Response[str]:
         desk = Desk(request, database, settings, catalogue, keyring)
-        return _show_page(desk, month, Wish(village, "" if only else state_of, only, page), sent=sent)
+        return _show_page(desk, month, Wish(village, "" if only else state_of, only, after), sent=sent)
 
     @post(opt={"right": Right.SUBMIT}, dependencies=FORM, status_code=200, sync_to_thread=True)
     def answer(
@@ -159,6 +165,8 @@ def _send_village(desk: Desk, month: str, form: dict[str, str]) -> Response[Any]
     count = int(typed) if typed.isdecimal() and len(typed) < 7 else -1
     said = VillageTrue(village=village, count=count, **_shared(form))
     try:
+        if any(row.filled for row in read_rows(form)):
+            raise FilledBeside()  # it would be true as well, whatever was typed
         done = send_village_true(
             desk.database, desk.settings, desk.catalogue, desk.request.user, month, said, key=form.get("key", "")
         )
@@ -186,12 +194,13 @@ def _show_page(
     with desk.database.begin(reach_of(desk.request.user)) as connection:
         areas = load_area_index(connection)
         scope, wanted = scope_for(desk.request.user, areas), wish.lines(areas)
-        offset = (wish.page - 1) * _A_PAGE
-        ids = page_of_lines(connection, desk.catalogue, scope, areas, month, wanted, offset=offset, limit=_A_PAGE + 1)
+        ids = page_of_lines(connection, desk.catalogue, scope, areas, month, wanted, limit=_A_PAGE + 1)
         page = _parts(desk, connection, areas, month, ids[:_A_PAGE], form or {})
         page |= {"sent": listing.find_submission(connection, desk.request.user, sent) if sent else None}
-    rows = show_rows(page.pop("items"), read_rows(form or {}), visit=desk.request.auth)
-    page |= {"rows": rows, "wish": wish, "more": len(ids) > _A_PAGE, "is_final": receipts.is_final}
+    items = page.pop("items")
+    more = max(item.number for item in items) if len(ids) > _A_PAGE else 0
+    rows = show_rows(items, read_rows(form or {}), visit=desk.request.auth)
+    page |= {"rows": rows, "wish": wish, "more": more, "is_final": receipts.is_final}
     return _fill(desk, page, error)
 
 
@@ -228,7 +237,7 @@ def _same_lines(desk: Desk, month: str, form: dict[str, str]) -> dict[str, Any]:
         ids = lines_of_records(connection, desk.catalogue, scope, areas, month, records)
         page = _parts(desk, connection, areas, month, ids, form)
     wish = Wish(form.get("village", ""), form.get("state", ""), form.get("only", ""))
-    return page | {"wish": wish, "more": False, "sent": None}
+    return page | {"wish": wish, "more": 0, "sent": None}
 
 
 def _parts(
@@ -239,14 +248,17 @@ def _parts(
     listed = read_some(connection, catalogue, scope, areas, month, ids, purpose=_PURPOSE)
     verifier, method = last_habits(connection, actor)
     today = local_day(desk.settings, utc_now())
+    counts = count_lines(connection, catalogue, scope, areas, month)
+    due_on = counts.due_on or opened.due_on
     habits = {"verifier": verifier, "method": method, "verified_on": today.isoformat()}
     return {
         "month": month,
         "round": opened,
-        "days_left": (opened.due_on - today).days,
+        "due_on": due_on,
+        "days_left": (due_on - today).days,
         "today": today.isoformat(),
         "items": listed.items,
-        "counts": count_lines(connection, catalogue, scope, areas, month),
+        "counts": counts,
         "shared": {name: form.get(name, "").strip() or habits[name] for name in SHARED},
         "key": form.get("key") or str(new_uuid()),
         "typed_count": form.get("count", ""),

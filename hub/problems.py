@@ -25,6 +25,7 @@ _TITLES = {
     500: ("hub-error", "枢纽无法完成此操作。", "The hub cannot do this."),
 }
 _NO_ZEROS = "cannot contain NUL"
+_TOO_MANY_DIGITS = "for integer string conversion"
 _log = structlog.get_logger("hub.problems")
 
 
@@ -61,6 +62,8 @@ def _status_of(error: Exception) -> int:
 def cannot_be_held(error: Exception) -> bool:
     """What was sent is nothing a column takes: a zero character in a text, a number that is too large."""
     wrong = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(wrong, ValueError) and _TOO_MANY_DIGITS in str(wrong):
+        return True
     if not isinstance(wrong, DataError):
         return False
     return isinstance(wrong, NumericValueOutOfRange | UntranslatableCharacter) or _NO_ZEROS in str(wrong)

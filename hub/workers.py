@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from copy import copy
 from typing import Any
 from uuid import UUID
 
@@ -90,7 +91,8 @@ def run_now(database: Database, settings: Settings, submission_id: UUID, seconds
 
 
 async def _work(database: Database, settings: Settings, *, wait: bool, concurrency: int, alone: bool) -> None:
-    with queue.replace_connector(_pool(database)) as app, nullcontext() if wait else _nothing_by_the_clock(app):
+    with queue.replace_connector(_pool(database)) as shared:
+        app = shared if wait else _nothing_by_the_clock(shared)
         async with app.open_async():
             await _run_worker(app, database, settings, wait=wait, concurrency=concurrency, alone=alone)
             while not wait and await asyncio.to_thread(_is_left, database):  # a job that waited for another's lock
@@ -98,16 +100,15 @@ async def _work(database: Database, settings: Settings, *, wait: bool, concurren
                 await _run_worker(app, database, settings, wait=False, concurrency=concurrency, alone=False)
 
 
-@contextmanager
-def _nothing_by_the_clock(app: App) -> Iterator[None]:
-    """Who works off what is queued and goes does not also begin what happens to be due by the clock."""
-    app.perform_import_paths()  # type: ignore[no-untyped-call]  # what is declared there stays declared
-    declared = app.periodic_registry
-    app.periodic_registry = PeriodicRegistry()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        app.periodic_registry = declared
+def _nothing_by_the_clock(app: App) -> App:
+    """Who works off what is queued and goes does not also begin what happens to be due by the clock.
+
+    What is declared stays as it is: others in this process, a worker or the page of what runs, read it meanwhile.
+    """
+    app.perform_import_paths()  # type: ignore[no-untyped-call]
+    own = copy(app)
+    own.periodic_registry = PeriodicRegistry()  # type: ignore[no-untyped-call]
+    return own
 
 
 async def _run_worker(

@@ -54,6 +54,11 @@ def test_a_line_is_told_in_the_readers_language(catalogue: Catalogue) -> None:
     assert english["facts"].startswith("sent 3, mail ")
 
 
+def test_only_a_fact_that_holds_a_code_of_the_hub_is_put_in_words(catalogue: Catalogue) -> None:
+    line = audited(facts={"what": "list", "concerning": "list"})
+    assert told(line, catalogue, "zh")["facts"] == "事项 清单，涉及 list"
+
+
 def test_what_somebody_wrote_into_the_table_is_shown_as_it_stands(catalogue: Catalogue) -> None:
     edited = told(audited(act="gone", door="back", facts=["x"], organisation="nowhere"), catalogue, "zh")
     assert [edited[name] for name in ("act", "door", "facts", "organisation")] == ["gone", "back", '["x"]', "nowhere"]

@@ -20,7 +20,7 @@ from hub.registry.slice_definition import Condition, SliceDefinition, SliceType
 from hub.registry.subscriptions import Terms, change_subscription, renew_subscription
 from hub.settings import Settings
 from hub.sharing.certificate_proof import compare_copy, sign_certificate, wrong_in_certificate
-from hub.sharing.certificates import issue_monthly, list_certificates, load_certificate
+from hub.sharing.certificates import WantedCertificates, issue_monthly, list_certificates, load_certificate
 from mappings.catalogue import Catalogue
 from tests.certified import NOVEMBER, OCTOBER, RECEIVER, ZONE, Certified, four, why
 from tests.doors import identity_number
@@ -290,7 +290,7 @@ def test_who_may_read_one_and_who_may_not(hub: Certified) -> None:
         hub.issue(actor=bureau)
     hub.change("UPDATE {d}.subscription SET providers = '{labour}'")
     with hub.database.begin() as connection:
-        assert len(list_certificates(connection, stranger, hub.code, OCTOBER)) == 3
+        assert len(list_certificates(connection, stranger, WantedCertificates(code=hub.code, period=OCTOBER))) == 3
         assert RECEIVER.organisation == one.organisation
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from tests.doors import HEADERS, THIS_MONTH, Hub, csv_of, founded_hub, move_in
 from tests.test_correct_page import SHORT, field, fields_of, ledger, numbers, registered, row_of, send, work, workbook
 
 DAY = f"{THIS_MONTH}-01"
+DAY_BEFORE = str(date.fromisoformat(DAY) - timedelta(days=1))
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ def test_a_newer_file_between_two_pages_is_told_before_anything_is_sent(hub: Hub
     day = field(first, 1, "迁入日期")
     second = turn(gongan, path, first, "next", **{day: DAY}).text
     other = gongan.get(path).text
-    gongan.send(path, fields_of(other) | {day: f"{THIS_MONTH}-02", field(other, 2, "迁入日期"): DAY})
+    gongan.send(path, fields_of(other) | {day: DAY_BEFORE, field(other, 2, "迁入日期"): DAY})
     work(hub)
     third = turn(gongan, path, second, "next", **{field(second, 3, "迁入日期"): DAY}).text
     assert "第 6 行" not in third.split("别的页已改 1 行")[1].split("</p>")[0], "row 1 came back in the newer file"
@@ -130,6 +132,21 @@ def test_too_much_for_the_form_stays_on_its_page_and_says_so(
     assert shown_rows(refused.text) == ["1", "2"]
     assert fields_of(refused.text)[name] == "长" * 60
     assert len(ledger(hub)) == 1
+
+
+def test_a_newer_file_is_told_even_after_too_much_was_typed(
+    hub: Hub, gongan: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = send(hub, workbook(*five_bad()))
+    path = f"/submissions/{sent.submission_id}/correct"
+    first = gongan.get(path).text
+    day = field(first, 1, "迁入日期")
+    gongan.send(path, fields_of(first) | {field(first, 2, "迁入日期"): DAY})
+    work(hub)
+    monkeypatch.setattr(correct_page, "MOST_CARRIED", 10)
+    refused = turn(gongan, path, first, "next", **{day: DAY}).text
+    stale = gongan.send(path, fields_of(refused) | {day: DAY})
+    assert (stale.status_code, len(ledger(hub))) == (409, 2)
 
 
 def test_two_sheets_are_corrected_in_their_places_and_the_file_is_read_once_a_page(

@@ -122,6 +122,22 @@ def test_a_ticked_town_is_all_its_codes_and_a_village_may_be_typed_by_its_name(h
         assert (strange.status_code, "“不存在的村”不是本区的区划" in strange.text) == (422, True)
 
 
+def test_a_town_left_out_by_its_name_is_left_out_whole_and_its_code_alone_reads_as_no_more(hub: Hub) -> None:
+    with hub.worker.begin() as connection:
+        areas = load_area_index(connection)
+    town = next(area for area, kind in areas.kind.items() if kind == "town" and len(areas.expand(area)) > 1)
+    code, name, below = areas.code_of[town], areas.name_of[town], {areas.code_of[one] for one in areas.expand(town)}
+    with TestClient(hub.app, base_url="https://hub.test") as client:
+        asks = visitor(hub, client, "weishu")
+        typed = line(0, "live_div", "not_in", name) | line(1, "hukou_div", "not_in", code)
+        done = asks.post("/licences/new?kind=new", **TICKED, **terms(), **typed, later="1")
+        place = done.headers["location"].partition("?")[0]
+        whole, alone = conditions_of(hub, place)
+        assert below <= set(whole.values) and alone.values == (code,)
+        shown = asks.get(place).text
+        assert shown.count(f"{name}（仅本级代码，不含下辖）") == 1 and shown.count(f">{name}<") == 1
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

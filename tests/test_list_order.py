@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from hub.casework.round_progress import summaries
 from hub.database import Database, new_uuid, run_sql, utc_now
+from hub.desks.organisations import WantedUnits, list_units
 from hub.registry import account_list, list_order, requests
 from hub.registry.permissions import SYSTEM_ACTOR
 from hub.sharing import certificates
 from hub.sharing.certificates import CERTIFICATE_ORDERS, WantedCertificates
-from hub.tables import access_request, account, certificate, subscription
+from hub.tables import access_request, account, certificate, organisation, subscription
 from tests.district import actor, found
 from tests.doors import open_account
 
@@ -127,6 +128,33 @@ def test_without_the_key_rows_of_one_moment_are_lost(connection: Connection, mon
         return account_list.list_accounts(connection, KEEPER, after=after or "", limit=2, sort="created_at")
 
     assert len(walked(page, lambda one: one.login)) == 2
+
+
+def test_what_was_decided_or_closed_meanwhile_ends_no_list(connection: Connection) -> None:
+    """The last row of a page leaves the filter before the next page is asked for."""
+    some_accounts(connection)
+    usable = account_list.Wanted(state="usable")
+    first, *others = (one.login for one in account_list.list_accounts(connection, KEEPER, usable))
+    connection.execute(update(account).where(account.c.login == first).values(disabled=True))
+    assert [one.login for one in account_list.list_accounts(connection, KEEPER, usable, after=first)] == others
+
+    asked = {"act": "reset_password", "reason": "忘记密码", "asked_by": "lan"}
+    newest, *older = ids = [new_uuid() for _ in range(3)]
+    rows = [asked | {"request_id": one, "object": str(n), "asked_at": moment(n)} for n, one in enumerate(ids)]
+    connection.execute(insert(access_request), rows)
+    its = access_request.c.request_id == newest
+    connection.execute(update(access_request).where(its).values(state="withdrawn", decided_at=utc_now()))
+    waiting = requests.list_requests(connection, KEEPER, "waiting", after=newest)
+    assert [one.request_id for one in waiting] == older
+
+    district = connection.scalars(select(organisation.c.district)).first() or ""
+
+    def units(after: str = "") -> list[str]:
+        return [one.code for one in list_units(connection, BUREAU, district, WantedUnits(state="on", after=after))]
+
+    switched_off, *left = units()
+    connection.execute(update(organisation).where(organisation.c.code == switched_off).values(enabled=False))
+    assert left and units(after=switched_off) == left
 
 
 def test_rounds_before_a_month_are_the_older_ones(connection: Connection) -> None:

@@ -176,6 +176,13 @@ def test_no_address_breaks_a_page(lists: Lists, login: str, address: str) -> Non
     assert lists.get(login, address).status_code < 500
 
 
+@pytest.mark.parametrize(
+    "address", ["/balance/people?figure=excused&purpose=verify&reason=查找差异人员&after=", "/corrections?before="]
+)
+def test_a_number_of_thousands_of_digits_breaks_no_page(lists: Lists, address: str) -> None:
+    assert lists.get("qu", address + "9" * 5000).status_code == 400
+
+
 def test_a_form_with_a_zero_character_is_refused_and_breaks_nothing(lists: Lists) -> None:
     answer = lists.post("wang", "/views/submissions", name="一\x00二")
     assert answer.headers["location"] == "/submissions?view=all&unsaved=bad-view-name"

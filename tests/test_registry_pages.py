@@ -13,6 +13,7 @@ from hub.registry.areas import AreaRow, import_areas, load_area_index
 from hub.registry.permissions import SYSTEM_ACTOR
 from mappings.catalogue import Catalogue
 from tests.desk_visits import Visitor, enter_school, visitor
+from tests.district import enter
 from tests.doors import TOWN, VILLAGE, Hub
 from tests.list_hub import body_rows, lay_submissions
 
@@ -29,6 +30,14 @@ def test_the_list_is_searched_by_name_and_kind_and_says_who_is_out(hub: Hub, bur
     assert "云岭区教育局" in bureau.get("/organisations?text=教育").text
     assert "云岭区教育局" not in bureau.get("/organisations?text=教育%25局_").text
     assert "没有符合条件的单位" in bureau.get("/organisations?state=off").text
+
+
+def test_the_list_goes_on_behind_a_long_code(hub: Hub, bureau: Visitor) -> None:
+    code = "zz_centre_for_everything_else_and_more"
+    with hub.served.begin() as connection:
+        enter(connection, code, "department")
+    behind = body_rows(bureau.get(f"/organisations?sort=-code&after={code}").text)
+    assert body_rows(bureau.get("/organisations?sort=-code").text)[1:] == behind != []
 
 
 def test_each_sees_of_an_organisation_what_is_theirs_to_know(hub: Hub, client: Client, bureau: Visitor) -> None:

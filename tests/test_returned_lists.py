@@ -34,7 +34,7 @@ GOOD, LEFT = "+李", "李梅"  # answered well; not answered
 CALCULATED = 1  # of the list's names one is a formula's beginning, which waits for a person whatever is answered
 NUMBER = identity_number(70)
 FOUND = {
-    "村(居)": "光明社区", "增加类别": "漏登", "变动日期": f"{THIS_MONTH}-03", "姓名": "冯新", "身份证号": NUMBER[:-1],
+    "村(居)": "光明社区", "增加类别": "漏登", "变动日期": f"{THIS_MONTH}-01", "姓名": "冯新", "身份证号": NUMBER[:-1],
     "采集人": "万和",
 }  # fmt: skip
 

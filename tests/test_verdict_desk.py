@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from hub.database import Database
+from admin import verdict_desk
+from hub.database import Database, run_sql
 from hub.embedded import Cluster
 from hub.registry.api_keys import issue_key
 from hub.registry.machine_identity import rights_a_key_may_have
@@ -215,14 +218,42 @@ def test_a_whole_village_is_true_once_somebody_has_counted_it(hub: Hub, qingxi: 
     lines, before = [line for line in items_of(hub) if line["number"] > PEOPLE], answers_sent(hub)
     qingxi.post(ITEMS, key="k", save="all", **row(lines[0], "5"))
     village = {"key": "v", "village": WHOLE_VILLAGE, "method": "3"}
-    wrong = qingxi.post(f"{ITEMS}/village", count="4", **village, **row(lines[1], "2", actual="已搬走"))
-    assert (wrong.status_code, "现有 3 项" in wrong.text, 'value="已搬走"' in wrong.text) == (422, True, True)
+    wrong = qingxi.post(f"{ITEMS}/village", count="4", **village)
+    assert (wrong.status_code, "现有 3 项" in wrong.text) == (422, True)
+    beside = qingxi.post(f"{ITEMS}/village", count="3", **village, **row(lines[1], "2", actual="已搬走"))
+    assert (beside.status_code, "请先报送或清空" in beside.text, 'value="已搬走"' in beside.text) == (422, True, True)
     assert qingxi.post(ITEMS, save="enter", count="4", **village).status_code == 422, "Enter in its field is its button"
     assert now(hub, *lines) == [("deferred", "5"), OPEN, OPEN, OPEN]
     done = qingxi.post(f"{ITEMS}/village", count="3", **village)
     assert (done.status_code, now(hub, *lines)) == (303, [("deferred", "5"), TRUE, TRUE, TRUE])
     again = qingxi.post(f"{ITEMS}/village", count="3", **village)
     assert (again.headers["location"], answers_sent(hub)) == (done.headers["location"], before + 2)
+
+
+def test_the_next_page_leaves_out_nothing_that_is_open_when_this_one_was_answered(
+    hub: Hub, qingxi: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict_desk, "_A_PAGE", 2)
+    lines = [line for line in items_of(hub) if line["state"] == "open"]
+    first = qingxi.get(f"{ITEMS}?state=open")
+    onward = html.unescape(re.findall(r'<a href="([^"]+)" rel="next">', first.text)[0])
+    qingxi.post(ITEMS, key="leafing", save="all", **row(lines[0], "5"))
+    second = qingxi.get(f"{ITEMS}{onward}")
+    shown = [re.findall(r'data-line="(\d+)"', page.text) for page in (first, second)]
+    assert [int(number) for page in shown for number in page] == [line["number"] for line in lines[:4]]
+    assert "回到第一页" in second.text and qingxi.get(f"{ITEMS}?after=-1").status_code == 400
+
+
+def test_the_town_is_told_when_its_own_open_lines_are_due_not_when_the_round_was(hub: Hub, qingxi: Visitor) -> None:
+    move = "UPDATE {d}.round_item SET due_on = due_on + CAST(:days AS integer) WHERE state = 'open' RETURNING due_on"
+    with hub.worker.begin() as connection:
+        due = min(str(moved) for (moved,) in run_sql(connection, move, days=20))
+    try:
+        assert f"期限 {due}" in qingxi.get(f"{ITEMS}?state=open").text
+        assert due in qingxi.get("/").text
+    finally:
+        with hub.worker.begin() as connection:
+            run_sql(connection, move, days=-20)
 
 
 def test_nobody_answers_for_another_town_or_sees_its_lines(hub: Hub, client: TestClient[Litestar]) -> None:

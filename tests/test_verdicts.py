@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from hub.decisions.held import Chosen, release_rows
 from hub.settings import Settings
 from mappings.catalogue import Catalogue
 from tests.decisions import finish, read
-from tests.doors import OTHER_TOWN, THIS_MONTH, TOWN, VILLAGE, Hub, founded_hub
+from tests.doors import OTHER_TOWN, TOWN, VILLAGE, Hub, founded_hub
 from tests.round_hub import (
     COLLEAGUE,
     OFFICER,
@@ -152,15 +153,13 @@ def test_of_two_different_answers_the_first_stands_and_the_other_waits(hub: Hub,
 
 def test_the_same_answer_again_without_a_day_keeps_the_day_it_had(hub: Hub, catalogue: Catalogue) -> None:
     """A corrected workbook is sent again on another day: what was taken before is unchanged."""
-    line, undated = items_of(hub)[0], {"verified_on": ""}
-    give(hub, catalogue, answer(line, "1", verified_on=f"{THIS_MONTH}-01"))
+    line, undated, day = items_of(hub)[0], {"verified_on": ""}, datetime.now(UTC).date() - timedelta(days=1)
+    give(hub, catalogue, answer(line, "1", verified_on=str(day)))
     again = give(hub, catalogue, answer(line, "1", **undated))
     assert counts_of(hub, again) == (0, 1, 0, 0)
     other = give(hub, catalogue, marked(hub, answer(line, "5", **undated), line, answers=1))
     assert counts_of(hub, other) == (1, 0, 0, 0)
-    assert read(
-        hub, "SELECT count(*) FROM {d}.rec_town_verification WHERE verified_on > :day", day=f"{THIS_MONTH}-01"
-    ) == [(1,)]
+    assert read(hub, "SELECT count(*) FROM {d}.rec_town_verification WHERE verified_on > :day", day=day) == [(1,)]
 
 
 def test_an_answer_that_builds_on_the_one_before_replaces_it(hub: Hub, catalogue: Catalogue) -> None:

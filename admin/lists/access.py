@@ -19,6 +19,7 @@ from hub.registry.permissions import Right
 from hub.registry.requests import REQUEST_ORDERS
 
 OUTCOMES = {"done": N_("完成"), "refused": N_("拒绝"), "failed": N_("失败")}
+_CODED = ("how", "what", "why", "problem", "purpose")  # the facts that hold a code of the hub's own
 _ASKERS = (Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)
 
 
@@ -174,14 +175,14 @@ def facts_in_short(line: Any, words: Words) -> str:
     """The facts for the eye: name and value, a digest by its beginning. The numbered export has them whole."""
     if not isinstance(line.facts, dict):
         return msgspec.json.encode(line.facts).decode()
-    told = ((name, _short(value, words)) for name, value in line.facts.items() if value not in (None, "", []))
+    told = ((name, _short(name, value, words)) for name, value in line.facts.items() if value not in (None, "", []))
     return words.say(N_("，")).join(f"{_said(FACTS, name, words)} {value}" for name, value in told)
 
 
-def _short(value: object, words: Words) -> str:
+def _short(name: str, value: object, words: Words) -> str:
     if isinstance(value, bool):
         return words.say(N_("是") if value else N_("否"))
-    if isinstance(value, str) and value in SAID:
+    if name in _CODED and isinstance(value, str) and value in SAID:
         return words.say(SAID[value])
     written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return f"{written[:12]}…" if len(written) >= 40 and set(written) <= set("0123456789abcdef") else written

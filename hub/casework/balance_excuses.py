@@ -58,6 +58,8 @@ def take_back_excuse(connection: Connection, actor: Actor, month: str, reason: s
         " excused_at = NULL WHERE month = :month AND kind = 'excused' AND person_id = CAST(:person AS uuid) RETURNING 1",
         month=month, person=person_id,
     )  # fmt: skip
+    if not rows:  # closed between the look and this statement
+        raise NotFound("没有此人的这种差异，可能已经办过，请刷新。 There is no such difference of theirs: reload.")
     statements.let_pass(connection, month, district_area(load_area_index(connection)))
     facts = {"person": str(person_id), "reason": said}
     audit.record(connection, actor, Right.MANAGE_ROUND, f"balance/{month}", "done", taken_back=len(rows), **facts)

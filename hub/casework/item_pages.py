@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -31,9 +32,10 @@ class WantedLines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines by village (None: of no village that is known) and state."""
+    """Lines by village (None: of no village that is known) and state; by when the first of the open ones is due."""
 
     by_village: dict[int | None, dict[str, int]]
+    due_on: date | None = None
 
     def of(self, state: str) -> int:
         return sum(counts.get(state, 0) for counts in self.by_village.values())
@@ -45,11 +47,12 @@ class LineCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 def count_lines(connection: Connection, catalogue: Catalogue, scope: Scope, areas: AreaIndex, month: str) -> LineCounts:
     """Of the scope's own area."""
-    rows = _ask(connection, catalogue, scope, areas, month, "i.village, i.state, count(*)", "GROUP BY 1, 2")
+    columns = "i.village, i.state, count(*), min(i.due_on)"
+    rows = _ask(connection, catalogue, scope, areas, month, columns, "GROUP BY 1, 2")
     found: dict[int | None, dict[str, int]] = {}
-    for row in rows:
-        found.setdefault(row[0], {})[row[1]] = row[2]
-    return LineCounts(by_village=found)
+    for village, state, many, _ in rows:
+        found.setdefault(village, {})[state] = many
+    return LineCounts(by_village=found, due_on=min((row[3] for row in rows if row[1] == "open"), default=None))
 
 
 def page_of_lines(
@@ -60,18 +63,17 @@ def page_of_lines(
     month: str,
     wanted: WantedLines,
     *,
-    offset: int = 0,
     limit: int | None = None,
 ) -> list[UUID]:
     """Ids of the wanted lines, by their number."""
     tail = (
         "AND (CAST(:village AS integer) IS NULL OR i.village = :village) AND (:state = '' OR i.state = :state)"
         " AND (CAST(:numbers AS integer[]) = '{}' OR i.number = ANY (:numbers)) AND i.number > :after"
-        " ORDER BY i.number, i.item_id OFFSET :offset LIMIT :limit"
+        " ORDER BY i.number, i.item_id LIMIT :limit"
     )
     asked = {"village": wanted.village, "state": wanted.state, "numbers": list(wanted.numbers)}
     asked["after"] = wanted.after
-    rows = _ask(connection, catalogue, scope, areas, month, "i.item_id", tail, **asked, offset=offset, limit=limit)
+    rows = _ask(connection, catalogue, scope, areas, month, "i.item_id", tail, **asked, limit=limit)
     return [row[0] for row in rows]
 
 

@@ -213,10 +213,12 @@ def _round_open(desk: Desk) -> Iterator[Line]:
     for one in rounds:
         assert areas is not None
         scope = scope_for(desk.actor, areas)
-        if many := count_lines(desk.connection, desk.catalogue, scope, areas, one.month).of("open"):
+        counts = count_lines(desk.connection, desk.catalogue, scope, areas, one.month)
+        due_on = counts.due_on or one.due_on
+        if many := counts.of("open"):
             yield Line(
                 section="due", kind="round", count=many, path=f"/rounds/{one.month}/items?state=open",
-                due_on=one.due_on, overdue=one.due_on < desk.today, facts={"month": one.month},
+                due_on=due_on, overdue=due_on < desk.today, facts={"month": one.month},
             )  # fmt: skip
 
 

@@ -115,8 +115,7 @@ _UNITS = """
 WITH chosen AS (SELECT * FROM shared.organisation o
                  WHERE o.district = :district
                    AND (o.name ILIKE :text OR o.name_en ILIKE :text OR o.code ILIKE :text)
-                   AND (:kind = '' OR o.kind = :kind)
-                   AND (CAST(:enabled AS boolean) IS NULL OR o.enabled = CAST(:enabled AS boolean))),
+                   AND (:kind = '' OR o.kind = :kind)),
      opened AS (SELECT organisation, count(*) AS accounts FROM admin.account
                  WHERE cardinality(roles) > 0 AND NOT disabled AND organisation IN (SELECT code FROM chosen) GROUP BY 1),
      sent AS (SELECT organisation, max(received_at) AS last_at FROM {d}.submission
@@ -131,7 +130,8 @@ SELECT c.code, c.name, c.name_en, c.kind, c.enabled, c.area_id, coalesce(v.name,
   LEFT JOIN pulled p ON p.organisation = c.code
   LEFT JOIN {d}.area_version v ON v.area_id = c.area_id AND v.valid_to IS NULL)
 SELECT * FROM listed
- WHERE :after = '' OR ({column}, code) {than} (SELECT {column}, code FROM listed WHERE code = :after)
+ WHERE (CAST(:enabled AS boolean) IS NULL OR enabled = CAST(:enabled AS boolean))
+   AND (:after = '' OR ({column}, code) {than} (SELECT {column}, code FROM listed WHERE code = :after))
  ORDER BY {column} {way}, code {way} LIMIT :most
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hub.exchange.checks.context import Column
 
-_KEPT_AS = "finding_cells"
+KEPT_AS = "finding_cells"
 _FIELDS = {
     "E_ROUND_UNKNOWN": "round",
     "E_TRANSFER_WHERE": "to_town",
@@ -28,11 +28,11 @@ def note_cells(columns: Sequence[Column]) -> dict[str, object]:
         return {}
     asked = set(_FIELDS.values())
     found = {one.field: [one.sheet, one.letter, one.header] for one in reversed(columns) if one.field in asked}
-    return {_KEPT_AS: found} if found else {}
+    return {KEPT_AS: found} if found else {}
 
 
 def cell_of(facts: Mapping[str, Any], code: str) -> tuple[str, str, str, str]:
     """Field, sheet, letter and header; empty where no cell is wrong, or the file has no such column."""
     field = _FIELDS.get(code, "")
-    place = facts.get(_KEPT_AS, {}).get(field)
+    place = facts.get(KEPT_AS, {}).get(field)
     return (field, *place) if place else _NO_CELL

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from hub.errors import NotFound
 from hub.exchange.file_notes import file_notes, question_params
+from hub.exchange.finding_cells import KEPT_AS
 from hub.exchange.receipt_number import read_receipt_number
 from hub.exchange.row_errors import explain, masked_facts
 from hub.keyring import Keyring, is_signed_by
@@ -78,7 +79,7 @@ def read_receipt(
         "checked_at": _instant(row.checked_at),
         "merged_at": _instant(row.merged_at),
         "effect": row.facts.get("effect"),
-        "facts": {name: value for name, value in row.facts.items() if name != "effect"},
+        "facts": {name: value for name, value in row.facts.items() if name not in ("effect", KEPT_AS)},
         "signed": row.receipt,
     }
 

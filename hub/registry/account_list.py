@@ -41,11 +41,11 @@ def list_accounts(
 ) -> list[Account]:  # fmt: skip
     """Accounts in one of ACCOUNT_ORDERS, the first 500 behind the login ``after``; a data officer's are their own unit's."""
     require(actor, Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.OPERATE, Right.ASK_OWN_ACCESS)
-    conditions = _conditions(wanted or Wanted(), utc_now())
+    seen = select(account, func.cardinality(account.c.recovery_digests).label("recovery_codes"))
     if not _sees_all(actor):
-        conditions.append(account.c.organisation == actor.organisation)
-    query = select(account, func.cardinality(account.c.recovery_digests).label("recovery_codes")).where(*conditions)
-    query = in_order(query, ACCOUNT_ORDERS, sort, account.c.login, after or None)
+        seen = seen.where(account.c.organisation == actor.organisation)
+    query = seen.where(*_conditions(wanted or Wanted(), utc_now()))
+    query = in_order(query, ACCOUNT_ORDERS, sort, account.c.login, after or None, seen)
     rows = connection.execute(query.limit(limit))
     return [msgspec.convert(row, Account, from_attributes=True) for row in rows]
 

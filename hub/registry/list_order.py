@@ -11,16 +11,18 @@ Order = ColumnElement[Any] | tuple[ColumnElement[Any], ...]
 
 
 def in_order(
-    query: Select[Any], columns: Mapping[str, Order], sort: str, key: ColumnElement[Any], after: Any = None
-) -> Select[Any]:
+    query: Select[Any], columns: Mapping[str, Order], sort: str, key: ColumnElement[Any], after: Any = None,
+    seen: Select[Any] | None = None,
+) -> Select[Any]:  # fmt: skip
     """By one of the columns (``-`` before its name: downwards), then by the key; behind the row whose key is ``after``.
 
-    Several columns under one name stand as an index has them. None holds a NULL. Where the row of ``after`` is no longer
-    in the query, nothing follows.
+    Several columns under one name stand as an index has them. None holds a NULL. ``seen``: all that this reader may see,
+    where a row may leave the query from one page to the next; a row that is not there either has nothing behind it.
     """
     if after is None:
         return behind(query, columns, sort, key, None)
-    its = [query.with_only_columns(each).where(key == after).correlate(None) for each in _parts(columns, sort)]
+    among = query if seen is None else seen
+    its = [among.with_only_columns(each).where(key == after).correlate(None) for each in _parts(columns, sort)]
     return behind(query, columns, sort, key, (*(each.scalar_subquery() for each in its), literal(after, key.type)))
 
 

@@ -146,12 +146,11 @@ def list_requests(
     ``after``: the last one that was seen.
     """
     require(actor, Right.MANAGE_ACCOUNTS, Right.ASK_ACCESS, Right.ASK_OWN_ACCESS)
-    query = select(access_request)
+    seen = select(access_request)
     if not actor.may(Right.MANAGE_ACCOUNTS):
-        query = query.where(access_request.c.asked_by == actor.name)
-    if state:
-        query = query.where(access_request.c.state == state)
-    query = in_order(query, REQUEST_ORDERS, sort, access_request.c.request_id, after)
+        seen = seen.where(access_request.c.asked_by == actor.name)
+    query = seen.where(access_request.c.state == state) if state else seen
+    query = in_order(query, REQUEST_ORDERS, sort, access_request.c.request_id, after, seen)
     return [_request(row) for row in connection.execute(query.limit(limit))]
 
 

@@ -66,7 +66,7 @@ def ask_for_slice(page: Page) -> str:
         page.check(f"#field-hukou_move_in-{name}")
     for name, text in TERMS.items():
         page.fill(f"#{name}", text)
-    page.click("button:text-is('提交')")
+    page.click("button.btn:text-is('提交')")
     expect(page.locator(".alert-box.done")).to_be_visible()
     return page.url.partition("?")[0]
 
